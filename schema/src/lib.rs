@@ -1,1 +1,16 @@
-//! The contract: event types, topic catalogue, SQL migrations. No I/O.
+//! The contract between the programs: event types, topic catalogue, SQL migrations.
+//!
+//! This crate does no I/O. Whoever wants to know what travels on a topic, or what a table
+//! means, reads here and in `schema/migrations/`.
+//!
+//! ```text
+//! producer --(SensorReading as JSON, topics::SENSOR_READINGS)--> Kafka --> consumer --(migrations)--> PostgreSQL
+//! ```
+
+pub mod fault;
+pub mod migrations;
+pub mod sensor_reading;
+pub mod topics;
+
+pub use fault::{Fault, ReasonCode};
+pub use sensor_reading::{SensorReading, SensorType};
