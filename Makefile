@@ -1,0 +1,71 @@
+# Everything a user of Millrace types. `make` alone, or `make help`, lists it.
+#
+# Settings are given on the command line and remembered while the stack has data:
+#   make full-stack MONITORING_PORT=5050 KAFKA1_PORT=39092
+# docs/native-stack.md has all of them.
+
+# What the stack's targets act on: deploy/$(STACK)/stack takes the commands.
+STACK ?= native
+stack := deploy/$(STACK)/stack
+
+NAME ?=
+SEEDS ?= 20
+
+testkit := cargo run -q -p millrace-testkit --
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify clean \
+    test lint bench soak services-for-tests
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
+
+full-stack: ## build and start everything: brokers, Postgres, producers, consumers, monitoring
+	@$(stack) full-stack
+
+stop: ## stop everything; the data is kept
+	@$(stack) stop
+
+status: ## every process: state, port, health
+	@$(stack) status
+
+logs: ## NAME=…: what a process wrote (without NAME: all of them)
+	@$(stack) logs $(NAME)
+
+kill: ## NAME=…: SIGKILL, and it stays dead
+	@$(stack) kill $(NAME)
+
+start: ## NAME=…: start what is dead
+	@$(stack) start $(NAME)
+
+start-monitoring: ## start the monitor of a running stack
+	@$(stack) start-monitoring
+
+dashboard: ## the monitor's address, opened where there is a desktop
+	@$(stack) dashboard
+
+verify: ## was any reading lost or stored twice?
+	@$(stack) consumer verify
+
+clean: ## stop everything and remove the stack's data
+	@$(stack) clean
+
+test: services-for-tests ## all tests, against brokers and a Postgres of their own
+	@cargo build --workspace
+	@$(testkit) run -- cargo test --workspace --no-fail-fast
+
+soak: services-for-tests ## SEEDS=20: the fault matrix, with that many seeds
+	@cargo build --release
+	@SOAK_SEEDS=$(SEEDS) $(testkit) run -- cargo test --release -p e2e --no-fail-fast -- --ignored --nocapture --test-threads=1 soak
+
+bench: services-for-tests ## speed, as a ratio against raw COPY in the same run
+	@cargo build --release
+	@cargo run --release -p bench
+
+lint: ## formatting, clippy, shellcheck: no warning is left
+	@.ci/lint
+
+services-for-tests:
+	@deploy/prerequisites
+	@deploy/kafka/fetch
