@@ -23,7 +23,7 @@ check_ports() {
     done
     while IFS=$'\t' read -r address reason; do
         setting=${setting_of[$address]}
-        trouble+=("port ${address##*:} for $(process_of_port "$setting") cannot be had (${reason,,}): choose another with $setting=")
+        trouble+=("port ${address##*:} for $(process_of_port "$setting") cannot be had (${reason,,}): make full-stack $setting=… moves it")
     done < <("$native/taken-ports" "${wanted[@]}")
     ((${#trouble[@]} == 0)) || {
         printf '%s\n' "${trouble[@]}" >&2

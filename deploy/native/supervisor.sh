@@ -37,7 +37,7 @@ members() {
 
 # NAME STATE PID UPTIME for each process, "-" where there is none.
 states() {
-    ctl status 2>/dev/null | awk '{
+    { ctl status 2>/dev/null || true; } | awk '{
         sub(/^[^ ]*:/, "", $1); pid = "-"; up = "-"
         if ($3 == "pid") { sub(",", "", $4); pid = $4; up = $6 }
         print $1, $2, pid, up
