@@ -99,7 +99,7 @@ kill_orphans() {
 stop_all() {
     if ! supervisor_is_up; then
         kill_orphans
-        echo "The stack is not running."
+        echo "Nothing of the stack is running."
         return 0
     fi
     say stop "producers, consumers, monitoring"

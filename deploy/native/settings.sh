@@ -70,13 +70,14 @@ check_setting() {
 
 save_settings() {
     local i
-    (
-        umask 077
+    # There is a password in it.
+    install -m 600 /dev/null "$saved.new"
+    {
         for ((i = 0; i < ${#settings[@]}; i += 2)); do
             echo "${settings[i]}=${!settings[i]}"
         done
         echo "BIN=$(program_folder)"
-    ) >"$saved.new"
+    } >"$saved.new"
     mv "$saved.new" "$saved"
     bin=$(saved_setting BIN)
 }
