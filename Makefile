@@ -8,8 +8,9 @@
 STACK ?= native
 stack := deploy/$(STACK)/stack
 
-NAME ?=
-SEEDS ?= 20
+# Not from the environment: some systems set NAME.
+NAME =
+SEEDS = 20
 
 testkit := cargo run -q -p millrace-testkit --
 
@@ -31,13 +32,13 @@ status: ## every process: state, port, health
 	@$(stack) status
 
 logs: ## NAME=…: what a process wrote (without NAME: all of them)
-	@$(stack) logs $(NAME)
+	@$(stack) logs '$(NAME)'
 
 kill: ## NAME=…: SIGKILL, and it stays dead
-	@$(stack) kill $(NAME)
+	@$(stack) kill '$(NAME)'
 
 start: ## NAME=…: start what is dead
-	@$(stack) start $(NAME)
+	@$(stack) start '$(NAME)'
 
 start-monitoring: ## start the monitor of a running stack
 	@$(stack) start-monitoring

@@ -68,8 +68,22 @@ start_process() {
     fi
     check_ports "$name"
     start_members "$name"
-    until_true 60 "$name is not healthy, see: make logs NAME=$name" is_healthy "$name" || exit 69
+    until_healthy "$name"
     echo "$name is running (process $(pid_of "$name"))"
+}
+
+# Waits for one that was started, and no longer when it refuses to go on (exit codes 64, 79).
+until_healthy() {
+    local deadline=$((SECONDS + 60)) tries=0 why="is not healthy after 60 s"
+    until is_healthy "$1"; do
+        if ((++tries % 10 == 0)) && [[ -z $(pid_of "$1") ]]; then
+            why="has ended"
+            break
+        fi
+        ((SECONDS < deadline)) || break
+        sleep 0.1
+    done
+    is_healthy "$1" || fail "$1 $why, see: make logs NAME=$1 (last line: $(tail -n 1 "$logs/$1.log"))"
 }
 
 # Names of running programs whose file was replaced by a newer build.
@@ -99,7 +113,7 @@ kill_orphans() {
 stop_all() {
     if ! supervisor_is_up; then
         kill_orphans
-        echo "Nothing of the stack is running."
+        say stop "nothing is running"
         return 0
     fi
     say stop "producers, consumers, monitoring"
@@ -111,7 +125,7 @@ stop_all() {
     ctl shutdown >/dev/null
     until_true 60 "supervisord does not end" are_gone "$pid" || exit 69
     rm -f "$run"/*.lives "$run"/*.waits
-    echo "Stopped. The data is kept: \`make full-stack\` goes on with it, \`make clean\` removes it."
+    say stop "done"
 }
 
 show_status() {
@@ -128,7 +142,7 @@ show_status() {
         else
             case $state in
             STOPPED) health="stays dead: make start NAME=$name" ;;
-            EXITED) health="refused to go on: make logs NAME=$name" ;;
+            EXITED) health="has ended for good, why: make logs NAME=$name" ;;
             esac
         fi
         # shellcheck disable=SC2059

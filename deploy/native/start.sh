@@ -67,13 +67,17 @@ build_programs() {
 start_services() {
     local down
     mapfile -t down < <(stopped | grep '^kafka' || true)
+    ((${#down[@]} == 0)) || say brokers "starting ${down[*]}"
     start_members "${down[@]}"
     create_cluster
-    [[ -n $(pid_of postgres) ]] || start_members postgres
-    until_true 60 "postgres does not answer, see: make logs NAME=postgres" is_healthy postgres || exit 69
-    say postgres "ready on port $POSTGRES_PORT"
+    if [[ -z $(pid_of postgres) ]]; then
+        say postgres "starting"
+        start_members postgres
+    fi
+    until_healthy postgres
+    say postgres "ready"
     until_true 90 "the three brokers do not see one another, see: make logs NAME=kafka1" brokers_are_whole || exit 69
-    say brokers "kafka1 kafka2 kafka3 see one another"
+    say brokers "ready: all three see one another"
 }
 
 # Schema, topics and settings of the group. Exit code 69: something that it needs is not there yet.
@@ -102,11 +106,12 @@ start_programs() {
     local down name
     restart_outdated
     mapfile -t down < <(stopped)
+    ((${#down[@]} == 0)) || say programs "starting ${down[*]}"
     start_members "${down[@]}"
     for name in "${programs[@]}"; do
-        until_true 60 "$name is not healthy, see: make logs NAME=$name" is_healthy "$name" || exit 69
+        until_healthy "$name"
     done
-    say programs "${programs[*]}"
+    say programs "all are ready"
 }
 
 full_stack() {
@@ -117,6 +122,9 @@ full_stack() {
     lock
     if supervisor_is_up; then
         say stack "runs already: whatever is down is started"
+        local down
+        mapfile -t down < <(stopped)
+        ((${#down[@]} == 0)) || check_ports "${down[@]}"
     else
         kill_orphans
         check_ports
@@ -129,7 +137,7 @@ full_stack() {
         check_ports
         save_settings
         start_supervisor
-        say supervisor "runs in the background, files in $data"
+        say supervisor "started; data and logs are in $data"
     fi
     start_services
     migrate
