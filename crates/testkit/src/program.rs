@@ -1,0 +1,81 @@
+//! The workspace's own binaries, run as processes.
+
+use crate::process::{Process, mortal};
+use anyhow::{Context as _, Result};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A built binary of this workspace, about to be started.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    command: Command,
+}
+
+impl Program {
+    /// The binary `name` of the build that the running test belongs to.
+    ///
+    /// # Errors
+    /// When it has not been built; the message has the command that builds it.
+    pub fn named(name: &str) -> Result<Self> {
+        let path = built(name)?;
+        let mut command = mortal(&path, None);
+        // A test says what it wants: no setting of the developer's own stack leaks in.
+        for variable in ["KAFKA_BROKERS", "DATABASE_URL", "HTTP_ADDR"] {
+            command.env_remove(variable);
+        }
+        Ok(Self { name: name.to_owned(), command })
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Starts it; what it prints is appended to the file `log`.
+    ///
+    /// # Errors
+    /// When the file cannot be written or the process not started.
+    pub fn spawn(self, log: &Path) -> Result<Process> {
+        Process::spawn(&self.name, self.command, Some(log))
+    }
+}
+
+/// `target/PROFILE/NAME`, found from `target/PROFILE/deps/TEST-HASH` or a neighbour of it.
+fn built(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding the path of this test")?;
+    own.ancestors()
+        .skip(1)
+        .take(3)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file())
+        .with_context(|| format!("the program {name} is not built: cargo build --bin {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_built_names_the_command_that_builds_it() {
+        let error = Program::named("no-such-program").unwrap_err().to_string();
+        assert!(error.contains("cargo build --bin no-such-program"), "{error}");
+    }
+}
