@@ -1,1 +1,16 @@
 //! Kafka client options, admin and the log inspector. Knows no message type.
+//!
+//! ```text
+//! options     one place that every client's settings go through
+//! admin       topics and group settings
+//! inspector   what the log itself says: topic ids, bounds, leader epochs (kafka-protocol, own sockets)
+//! evidence    what librdkafka knows and rdkafka does not show: generation, member id, leader epoch
+//! ```
+
+pub mod admin;
+pub mod evidence;
+pub mod inspector;
+pub mod options;
+
+pub use inspector::Inspector;
+pub use options::Options;

@@ -1,1 +1,24 @@
-//! Every SQL statement of the workspace.
+//! Every SQL statement of the workspace. A file per table family.
+//!
+//! ```text
+//! connect    pools and dedicated connections, session settings
+//! migrate    brings a database to this build's schema      schema_version  refuses one that can't be worked with
+//! claim      taking a partition                            batch           storing a batch behind the fence
+//! sensor_readings, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
+//! ```
+//!
+//! Nothing here knows Kafka's client; nothing outside knows SQL.
+
+pub mod batch;
+pub mod claim;
+pub mod connect;
+pub mod consumer_health;
+pub mod error;
+pub mod journal;
+pub mod migrate;
+pub mod producer_health;
+pub mod schema_version;
+pub mod sensor_readings;
+
+pub use connect::{Backend, Options, Store};
+pub use error::{Error, Result};

@@ -1,0 +1,194 @@
+//! Storing a batch: fence, rows, dead letters and ledger in one transaction.
+//!
+//! ```text
+//! BEGIN ─ fence ─ COPY rows ─ dead letters ─ ledger ─ (veto?) ─ COMMIT
+//!          │        │                                   │          │
+//!      StaleOwner  BadRow                            Vetoed       Lost
+//! ```
+//!
+//! A batch is kept by its caller until the outcome is known; nothing here retries.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio_postgres::Statement;
+use uuid::Uuid;
+
+use crate::connect::{Backend, Session, Store};
+use crate::error::{Error, Result, session_survived};
+
+mod isolation;
+mod transaction;
+
+pub use isolation::{BadRow, Isolation};
+
+/// Longest time that a batch may take before its session is given up, so that its outcome is
+/// [`Outcome::Lost`]: above the session's own `statement_timeout`.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A record that is no event.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Its offset.
+    pub offset: i64,
+    /// What is wrong with it.
+    pub fault: schema::Fault,
+    /// Key bytes.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes.
+    pub payload: Option<Vec<u8>>,
+    /// Append time.
+    pub appended_at: Option<Timestamp>,
+}
+
+/// The part of a batch that belongs to one partition.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// `kafka_logs.log_id`.
+    pub log_id: i32,
+    /// Kafka partition.
+    pub partition: i32,
+    /// Claim it was read under.
+    pub claim: Uuid,
+    /// Stored offset that it starts at.
+    pub expected: i64,
+    /// Stored offset after it; above `expected`.
+    pub next: i64,
+    /// Leader epoch of its last record; -1 unknown.
+    pub leader_epoch: i32,
+    /// Encoded rows, cut at row boundaries only.
+    pub rows: Vec<Bytes>,
+    /// How many rows those are.
+    pub row_count: u64,
+    /// Bad records.
+    pub letters: Vec<Letter>,
+    /// Half-open offset ranges that the log does not have.
+    pub gaps: Vec<(i64, i64)>,
+    /// Append time of the first record.
+    pub first_append_at: Option<Timestamp>,
+    /// Append time of the last record.
+    pub last_append_at: Option<Timestamp>,
+}
+
+/// How a batch ended.
+#[derive(Debug)]
+pub enum Outcome<V> {
+    /// Committed.
+    Stored,
+    /// Not committed: these partitions are not ours (any more), or not at the expected offset.
+    StaleOwner {
+        /// The refused ones.
+        partitions: Vec<i32>,
+        /// The fence's own words, with the refused claims.
+        detail: String,
+    },
+    /// Not committed: a row is refused by its content. [`BatchWriter::isolate`] finds which.
+    BadRow(Error),
+    /// Not committed: `veto` answered.
+    Vetoed(V),
+    /// Not committed, and not the rows' fault: wait, then the same batch again.
+    Fault(Error),
+    /// Unknown: the session is gone. Only a new claim tells what became of it.
+    Lost(Error),
+}
+
+/// A session with the batch's statements prepared.
+pub struct BatchWriter {
+    session: Session,
+    target: &'static str,
+    fence: Statement,
+    copy: Statement,
+    letters: Statement,
+    ledger: Statement,
+}
+
+/// Who writes, for the ledger and the letters.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// Such as `sensor-consumer-1`.
+    pub consumer_id: String,
+    /// Process start.
+    pub boot_id: Uuid,
+}
+
+impl BatchWriter {
+    /// Connects and prepares. `copy` is the target's COPY statement.
+    ///
+    /// # Errors
+    /// Transient ones.
+    pub async fn connect(store: &Store, target: &'static str, copy: &str) -> Result<Self> {
+        const DOING: &str = "preparing the batch statements";
+        let session = store.batch_session().await?;
+        let client = &session.client;
+        let fence = client.prepare(transaction::FENCE).await.map_err(Error::doing(DOING))?;
+        let copy = client.prepare(copy).await.map_err(Error::doing(DOING))?;
+        let letters = client.prepare(transaction::LETTER).await.map_err(Error::doing(DOING))?;
+        let ledger = client.prepare(transaction::LEDGER).await.map_err(Error::doing(DOING))?;
+        Ok(Self { fence, copy, letters, ledger, session, target })
+    }
+
+    /// The backend that serves this writer: what a claim names.
+    pub fn backend(&self) -> Backend {
+        self.session.backend
+    }
+
+    /// Whether the session is known to be gone.
+    pub fn is_closed(&self) -> bool {
+        self.session.client.is_closed()
+    }
+
+    /// Stores `parts` (ascending by partition) in one transaction. `veto` is asked while the rows
+    /// are being sent; `Some` rolls back.
+    ///
+    /// After [`Outcome::Lost`] this writer must not be used again.
+    pub async fn store<V>(&self, author: &Author, parts: &[Part], veto: impl Future<Output = Option<V>>) -> Outcome<V> {
+        let run = self.run(author, parts, veto);
+        match tokio::time::timeout(DEADLINE, run).await {
+            Err(_) => Outcome::Lost(Error::TimedOut { doing: "storing a batch", seconds: DEADLINE.as_secs() }),
+            Ok(Ok(None)) => Outcome::Stored,
+            Ok(Ok(Some(veto))) => self.rolled_back(Outcome::Vetoed(veto)).await,
+            Ok(Err(failure)) => self.explain(failure).await,
+        }
+    }
+
+    async fn explain<V>(&self, (doing, source): transaction::Failure) -> Outcome<V> {
+        if !session_survived(&source) {
+            return Outcome::Lost(Error::Statement { doing, source });
+        }
+        let db = source.as_db_error().expect("a session that survived answered with a database error");
+        let outcome = if db.code().code() == schema::migrations::STALE_OWNER {
+            let detail = db.detail().unwrap_or_default().to_owned();
+            Outcome::StaleOwner { partitions: refused_partitions(&detail), detail }
+        } else if isolation::is_bad_row(db) {
+            Outcome::BadRow(Error::Statement { doing, source })
+        } else {
+            Outcome::Fault(Error::Statement { doing, source })
+        };
+        self.rolled_back(outcome).await
+    }
+
+    async fn rolled_back<V>(&self, outcome: Outcome<V>) -> Outcome<V> {
+        match self.session.client.batch_execute("ROLLBACK").await {
+            Ok(()) => outcome,
+            Err(source) => Outcome::Lost(Error::Statement { doing: "rolling back a batch", source }),
+        }
+    }
+}
+
+/// Reads `partition=N` out of the fence's detail.
+fn refused_partitions(detail: &str) -> Vec<i32> {
+    detail.split("; ").filter_map(|one| one.strip_prefix("partition=")?.split(' ').next()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fence_names_the_refused_partitions() {
+        let detail = "partition=0 claim=a expected=1; partition=12 claim=b expected=7";
+        assert_eq!(refused_partitions(detail), [0, 12]);
+    }
+}

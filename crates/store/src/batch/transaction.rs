@@ -1,0 +1,198 @@
+//! The statements of one batch, in their order.
+
+use std::future::Future;
+use std::pin::pin;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt;
+use tokio_postgres::types::ToSql;
+
+use super::{Author, BatchWriter, Part};
+use crate::producer_health::signed;
+
+/// What was being done, and the driver's error.
+pub(super) type Failure = (&'static str, tokio_postgres::Error);
+
+pub(super) const FENCE: &str = "SELECT advance_stored_offsets($1, $2, $3, $4, $5, $6, $7)";
+
+pub(super) const LETTER: &str = "INSERT INTO dead_letters (target, log_id, partition_number, kafka_offset, claim, \
+     consumer_id, reason_code, field, reason, record_key, payload, appended_at) \
+     SELECT $1, l.log_id, l.partition_number, l.kafka_offset, l.claim, $2, l.reason_code, l.field, l.reason, \
+            l.record_key, l.payload, l.appended_at \
+       FROM unnest($3::int[], $4::int[], $5::bigint[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bytea[], \
+                   $11::bytea[], $12::timestamptz[]) \
+         AS l(log_id, partition_number, kafka_offset, claim, reason_code, field, reason, record_key, payload, appended_at)";
+
+pub(super) const LEDGER: &str = "INSERT INTO batch_ledger (target, log_id, partition_number, claim, boot_id, \
+     consumer_id, first_offset, next_offset, stored_rows, dead_letters, gaps, first_append_at, last_append_at) \
+     SELECT $1, e.log_id, e.partition_number, e.claim, $2, $3, e.first_offset, e.next_offset, e.stored_rows, \
+            e.dead_letters, e.gaps::int8multirange, e.first_append_at, e.last_append_at \
+       FROM unnest($4::int[], $5::int[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
+                   $11::text[], $12::timestamptz[], $13::timestamptz[]) \
+         AS e(log_id, partition_number, claim, first_offset, next_offset, stored_rows, dead_letters, gaps, \
+              first_append_at, last_append_at)";
+
+/// Most bytes of dead letters that one INSERT carries.
+const LETTER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Signature, flags and header extension length of a binary COPY.
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// A field count of -1.
+const COPY_TRAILER: &[u8] = &[0xff, 0xff];
+
+impl BatchWriter {
+    /// Runs the transaction up to and including COMMIT; `Ok(Some)` is a veto, not rolled back yet.
+    pub(super) async fn run<V>(
+        &self,
+        author: &Author,
+        parts: &[Part],
+        veto: impl Future<Output = Option<V>>,
+    ) -> Result<Option<V>, Failure> {
+        let client = &self.session.client;
+        let during = |doing| move |error| (doing, error);
+        // Sent back to back: the fence is the first statement that the server runs.
+        let (begun, fenced) = tokio::join!(biased; client.batch_execute("BEGIN"), self.fence(parts));
+        begun.map_err(during("beginning a batch"))?;
+        fenced.map_err(during("moving the stored offsets"))?;
+        let rows = async {
+            let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
+            self.copy_rows(&rows).await.map_err(during("copying the rows"))?;
+            self.letters(author, parts).await.map_err(during("storing dead letters"))?;
+            self.ledger(author, parts).await.map_err(during("writing the ledger"))
+        };
+        let (stored, veto) = tokio::join!(rows, veto);
+        stored?;
+        if veto.is_some() {
+            return Ok(veto);
+        }
+        client.batch_execute("COMMIT").await.map_err(during("committing a batch"))?;
+        Ok(None)
+    }
+
+    async fn fence(&self, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
+        let log_ids: Vec<i32> = parts.iter().map(|p| p.log_id).collect();
+        let partitions: Vec<i32> = parts.iter().map(|p| p.partition).collect();
+        let claims: Vec<_> = parts.iter().map(|p| p.claim).collect();
+        let expected: Vec<i64> = parts.iter().map(|p| p.expected).collect();
+        let next: Vec<i64> = parts.iter().map(|p| p.next).collect();
+        let epochs: Vec<i32> = parts.iter().map(|p| p.leader_epoch).collect();
+        let values: [&(dyn ToSql + Sync); 7] =
+            [&self.target, &log_ids, &partitions, &claims, &expected, &next, &epochs];
+        self.session.client.query_one(&self.fence, &values).await.map(drop)
+    }
+
+    /// Sends encoded rows through COPY. Chunks are passed on whole.
+    pub(super) async fn copy_rows(&self, rows: &[Bytes]) -> Result<(), tokio_postgres::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut sink = pin!(self.session.client.copy_in::<_, Bytes>(&self.copy).await?);
+        sink.feed(Bytes::from_static(COPY_HEADER)).await?;
+        for chunk in rows {
+            sink.feed(chunk.clone()).await?;
+        }
+        sink.feed(Bytes::from_static(COPY_TRAILER)).await?;
+        sink.finish().await.map(drop)
+    }
+
+    async fn letters(&self, author: &Author, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
+        let mut all = parts.iter().flat_map(|part| part.letters.iter().map(move |letter| (part, letter))).peekable();
+        while all.peek().is_some() {
+            let mut bytes = 0;
+            let mut some = Vec::new();
+            while let Some((part, letter)) = all.next_if(|_| bytes < LETTER_BYTES) {
+                bytes += letter.payload.as_ref().map_or(0, Vec::len) + letter.key.as_ref().map_or(0, Vec::len) + 256;
+                some.push((part, letter));
+            }
+            let log_ids: Vec<i32> = some.iter().map(|(p, _)| p.log_id).collect();
+            let partitions: Vec<i32> = some.iter().map(|(p, _)| p.partition).collect();
+            let offsets: Vec<i64> = some.iter().map(|(_, l)| l.offset).collect();
+            let claims: Vec<_> = some.iter().map(|(p, _)| p.claim).collect();
+            let codes: Vec<&str> = some.iter().map(|(_, l)| l.fault.code.as_str()).collect();
+            let fields: Vec<Option<&str>> = some.iter().map(|(_, l)| l.fault.field.as_deref()).collect();
+            let reasons: Vec<&str> = some.iter().map(|(_, l)| l.fault.text.as_str()).collect();
+            let keys: Vec<Option<&[u8]>> = some.iter().map(|(_, l)| l.key.as_deref()).collect();
+            let payloads: Vec<Option<&[u8]>> = some.iter().map(|(_, l)| l.payload.as_deref()).collect();
+            let appended: Vec<_> = some.iter().map(|(_, l)| l.appended_at).collect();
+            let values: [&(dyn ToSql + Sync); 12] = [
+                &self.target,
+                &author.consumer_id,
+                &log_ids,
+                &partitions,
+                &offsets,
+                &claims,
+                &codes,
+                &fields,
+                &reasons,
+                &keys,
+                &payloads,
+                &appended,
+            ];
+            self.session.client.execute(&self.letters, &values).await?;
+        }
+        Ok(())
+    }
+
+    async fn ledger(&self, author: &Author, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
+        let log_ids: Vec<i32> = parts.iter().map(|p| p.log_id).collect();
+        let partitions: Vec<i32> = parts.iter().map(|p| p.partition).collect();
+        let claims: Vec<_> = parts.iter().map(|p| p.claim).collect();
+        let first: Vec<i64> = parts.iter().map(|p| p.expected).collect();
+        let next: Vec<i64> = parts.iter().map(|p| p.next).collect();
+        let rows: Vec<i64> = parts.iter().map(|p| signed(p.row_count)).collect();
+        let letters: Vec<i64> = parts.iter().map(|p| signed(p.letters.len() as u64)).collect();
+        let gaps: Vec<String> = parts.iter().map(|p| multirange(&p.gaps)).collect();
+        let first_append: Vec<_> = parts.iter().map(|p| p.first_append_at).collect();
+        let last_append: Vec<_> = parts.iter().map(|p| p.last_append_at).collect();
+        let values: [&(dyn ToSql + Sync); 13] = [
+            &self.target,
+            &author.boot_id,
+            &author.consumer_id,
+            &log_ids,
+            &partitions,
+            &claims,
+            &first,
+            &next,
+            &rows,
+            &letters,
+            &gaps,
+            &first_append,
+            &last_append,
+        ];
+        self.session.client.execute(&self.ledger, &values).await.map(drop)
+    }
+}
+
+/// `int8multirange`'s text form.
+fn multirange(gaps: &[(i64, i64)]) -> String {
+    let ranges: Vec<String> = gaps.iter().map(|(from, to)| format!("[{from},{to})")).collect();
+    format!("{{{}}}", ranges.join(","))
+}
+
+/// The rows of encoded chunks, one by one: each is a field count, then length and bytes a field.
+pub(super) fn split_rows(chunks: &[Bytes]) -> Vec<Bytes> {
+    let mut rows = Vec::new();
+    for chunk in chunks {
+        let mut rest = chunk.clone();
+        while !rest.is_empty() {
+            let length = row_length(&rest);
+            rows.push(rest.split_to(length));
+        }
+    }
+    rows
+}
+
+fn row_length(bytes: &[u8]) -> usize {
+    let count = i16::from_be_bytes([bytes[0], bytes[1]]);
+    (0..count).fold(2, |at, _| {
+        let length = i32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        at + 4 + usize::try_from(length).unwrap_or(0)
+    })
+}
+
+/// Rows in as few chunks as there are runs, for sending a part of them again.
+pub(super) fn join_rows(rows: &[Bytes]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(rows.iter().map(Bytes::len).sum());
+    rows.iter().for_each(|row| joined.extend_from_slice(row));
+    joined.freeze()
+}

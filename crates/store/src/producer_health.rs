@@ -1,0 +1,82 @@
+//! `producer_health`: one heartbeat row per producer.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::connect::Store;
+use crate::error::{Error, Result};
+
+/// What a producer says of itself once a second.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Such as `temperature-sensor`.
+    pub producer_id: String,
+    /// Text form of what it produces.
+    pub sensor_type: String,
+    /// `running`, `waiting_for_kafka`, `stopping` or `stopped`.
+    pub status: &'static str,
+    /// `connected`, `degraded` or `disconnected`.
+    pub connection_status: &'static str,
+    /// Its process start.
+    pub run_id: Uuid,
+    /// When that was.
+    pub started_at: Timestamp,
+    /// Messages acknowledged in the last 60 s.
+    pub acknowledged_last_minute: u64,
+    /// Handed to the client since the start.
+    pub sent: u64,
+    /// Acknowledged since the start.
+    pub acknowledged: u64,
+    /// In its queue now.
+    pub waiting: u64,
+    /// Events per second aimed at; `None` for as fast as possible.
+    pub target_rate: Option<f64>,
+}
+
+/// Writes the heartbeat; its time is the server's.
+///
+/// # Errors
+/// Transient ones; a lost heartbeat is not repeated.
+pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
+    let client = store.pooled().await?;
+    let statement = client
+        .prepare_cached(
+            "INSERT INTO producer_health (producer_id, sensor_type, status, last_heartbeat, messages_sent_last_minute,
+                 connection_status, run_id, started_at, messages_sent, messages_acknowledged, messages_waiting, target_rate)
+             VALUES ($1, $2, $3, clock_timestamp(), $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (producer_id) DO UPDATE SET
+                 sensor_type = EXCLUDED.sensor_type, status = EXCLUDED.status, last_heartbeat = EXCLUDED.last_heartbeat,
+                 messages_sent_last_minute = EXCLUDED.messages_sent_last_minute,
+                 connection_status = EXCLUDED.connection_status, run_id = EXCLUDED.run_id,
+                 started_at = EXCLUDED.started_at, messages_sent = EXCLUDED.messages_sent,
+                 messages_acknowledged = EXCLUDED.messages_acknowledged,
+                 messages_waiting = EXCLUDED.messages_waiting, target_rate = EXCLUDED.target_rate",
+        )
+        .await
+        .map_err(Error::doing("preparing the producer's heartbeat"))?;
+    client
+        .execute(
+            &statement,
+            &[
+                &beat.producer_id,
+                &beat.sensor_type,
+                &beat.status,
+                &signed(beat.acknowledged_last_minute),
+                &beat.connection_status,
+                &beat.run_id,
+                &beat.started_at,
+                &signed(beat.sent),
+                &signed(beat.acknowledged),
+                &signed(beat.waiting),
+                &beat.target_rate,
+            ],
+        )
+        .await
+        .map_err(Error::doing("writing the producer's heartbeat"))?;
+    Ok(())
+}
+
+/// A count as PostgreSQL's `bigint`; counts past 2^63 stay at the bound.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
