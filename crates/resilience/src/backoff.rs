@@ -62,12 +62,7 @@ impl<R: Rng> Backoff<R> {
         if min > max {
             return Err(InvalidBackoff::MinAboveMax { min, max });
         }
-        Ok(Self {
-            min,
-            max,
-            previous: min,
-            rng,
-        })
+        Ok(Self { min, max, previous: min, rng })
     }
 
     /// How long to wait before the next attempt: at least `min`, at most `max`.
@@ -90,28 +85,15 @@ mod tests {
     use rand::SeedableRng;
 
     fn backoff(min_ms: u64, max_ms: u64, seed: u64) -> Backoff<StdRng> {
-        Backoff::with_rng(
-            Duration::from_millis(min_ms),
-            Duration::from_millis(max_ms),
-            StdRng::seed_from_u64(seed),
-        )
-        .expect("the test passes valid bounds")
+        Backoff::with_rng(Duration::from_millis(min_ms), Duration::from_millis(max_ms), StdRng::seed_from_u64(seed))
+            .expect("the test passes valid bounds")
     }
 
     #[test]
     fn bounds_that_cannot_hold_are_refused() {
         let ms = Duration::from_millis;
-        assert_eq!(
-            Backoff::new(ms(0), ms(5)).err(),
-            Some(InvalidBackoff::ZeroMin)
-        );
-        assert_eq!(
-            Backoff::new(ms(6), ms(5)).err(),
-            Some(InvalidBackoff::MinAboveMax {
-                min: ms(6),
-                max: ms(5)
-            })
-        );
+        assert_eq!(Backoff::new(ms(0), ms(5)).err(), Some(InvalidBackoff::ZeroMin));
+        assert_eq!(Backoff::new(ms(6), ms(5)).err(), Some(InvalidBackoff::MinAboveMax { min: ms(6), max: ms(5) }));
         assert!(Backoff::new(ms(5), ms(5)).is_ok());
     }
 
@@ -127,12 +109,8 @@ mod tests {
 
     #[test]
     fn the_longest_wait_of_any_length_does_not_overflow() {
-        let mut endless = Backoff::with_rng(
-            Duration::from_secs(1),
-            Duration::MAX,
-            StdRng::seed_from_u64(7),
-        )
-        .expect("valid bounds");
+        let mut endless =
+            Backoff::with_rng(Duration::from_secs(1), Duration::MAX, StdRng::seed_from_u64(7)).expect("valid bounds");
         for _ in 0..500 {
             assert!(endless.next_delay() >= Duration::from_secs(1));
         }
