@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_built_names_the_command_that_builds_it() {
-        let error = Program::named("no-such-program").unwrap_err().to_string();
+        let error = Program::named("no-such-program").expect_err("there is no such program").to_string();
         assert!(error.contains("cargo build --bin no-such-program"), "{error}");
     }
 }

@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn a_folder_of_a_dead_process_is_swept_and_of_a_living_one_kept() {
-        let living = Scratch::new("living").unwrap();
+        let living = Scratch::new("living").expect("a folder");
         // The highest id that Linux gives is below 2^22.
         let dead = std::env::temp_dir().join(format!("{PREFIX}4194305-dead-x"));
-        fs::create_dir_all(dead.join("inside")).unwrap();
+        fs::create_dir_all(dead.join("inside")).expect("a leftover");
         sweep();
         assert!(!dead.exists());
         assert!(living.path().exists());

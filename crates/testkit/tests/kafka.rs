@@ -40,7 +40,7 @@ async fn produce(kafka: &Kafka, topic: &str, records: usize) -> Result<()> {
 
 /// The next offset of partition 0, once somebody answers.
 async fn end(kafka: &Kafka, topic: &str) -> i64 {
-    let consumer: BaseConsumer = client(kafka).create().unwrap();
+    let consumer: BaseConsumer = client(kafka).create().expect("a client of this configuration can be made");
     wait_for(SOON, "the watermarks of the topic", async || {
         consumer.fetch_watermarks(topic, 0, Duration::from_secs(1)).ok().map(|(_, high)| high)
     })

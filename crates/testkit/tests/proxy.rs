@@ -35,14 +35,14 @@ impl Setup {
 
     /// What the server has, asked beside the proxy.
     async fn rows(&self) -> i64 {
-        let client = self.postgres.connect(&self.database).await.unwrap();
-        client.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get(0)
+        let client = self.postgres.connect(&self.database).await.expect("Postgres is there");
+        client.query_one("SELECT count(*) FROM t", &[]).await.expect("the table is there").get(0)
     }
 
     async fn open_transactions(&self) -> i64 {
-        let client = self.postgres.connect("postgres").await.unwrap();
+        let client = self.postgres.connect("postgres").await.expect("Postgres is there");
         let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'";
-        client.query_one(open, &[]).await.unwrap().get(0)
+        client.query_one(open, &[]).await.expect("Postgres answers").get(0)
     }
 }
 

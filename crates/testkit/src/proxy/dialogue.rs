@@ -105,7 +105,7 @@ fn verb(query: &[u8]) -> Verb {
             _ => Verb::Other,
         }
     });
-    verbs.filter(|verb| *verb != Verb::Other).last().unwrap_or(Verb::Other)
+    verbs.filter(|verb| *verb != Verb::Other).next_back().unwrap_or(Verb::Other)
 }
 
 #[cfg(test)]

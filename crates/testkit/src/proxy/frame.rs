@@ -89,7 +89,7 @@ fn frame_length(buffer: &[u8], header: usize) -> io::Result<Option<usize>> {
 
 #[cfg(test)]
 pub(super) fn message(kind: u8, payload: &[u8]) -> Frame {
-    let length = u32::try_from(payload.len() + 4).unwrap();
+    let length = u32::try_from(payload.len() + 4).expect("messages of tests are short");
     let bytes = [&[kind], &length.to_be_bytes()[..], payload].concat();
     Frame { bytes: bytes.into(), header: 5 }
 }
@@ -103,12 +103,12 @@ mod tests {
         let stream = [message(b'Q', b"COMMIT\0").bytes(), message(b'X', b"").bytes()].concat();
         for chunk in 1..stream.len() {
             let pieces: Vec<_> = stream.chunks(chunk).collect();
-            let mut from = tokio_test_stream(&pieces);
+            let mut from = stream_of(&pieces);
             let mut frames = Frames::default();
-            let first = frames.next(&mut from).await.unwrap().unwrap();
+            let first = frames.next(&mut from).await.expect("readable").expect("a message");
             assert_eq!((first.kind(), first.payload()), (Some(b'Q'), &b"COMMIT\0"[..]));
-            assert_eq!(frames.next(&mut from).await.unwrap().unwrap().kind(), Some(b'X'));
-            assert_eq!(frames.next(&mut from).await.unwrap(), None);
+            assert_eq!(frames.next(&mut from).await.expect("readable").expect("a message").kind(), Some(b'X'));
+            assert_eq!(frames.next(&mut from).await.expect("readable"), None);
         }
     }
 
@@ -116,9 +116,9 @@ mod tests {
     async fn a_run_holds_every_whole_message_and_leaves_the_rest() {
         let stream = [message(b'Q', b"a").bytes(), message(b'S', b"").bytes(), b"d\0"].concat();
         let mut frames = Frames::default();
-        let run = frames.next_run(&mut &stream[..]).await.unwrap().unwrap();
+        let run = frames.next_run(&mut &stream[..]).await.expect("readable").expect("two messages");
         assert_eq!(run.len(), stream.len() - 2);
-        assert_eq!(frames.next_run(&mut &b""[..]).await.unwrap(), None);
+        assert_eq!(frames.next_run(&mut &b""[..]).await.expect("readable"), None);
     }
 
     #[tokio::test]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     /// A reader that gives one piece per call.
-    fn tokio_test_stream<'a>(pieces: &[&'a [u8]]) -> impl AsyncRead + Unpin + use<'a> {
+    fn stream_of<'a>(pieces: &[&'a [u8]]) -> impl AsyncRead + Unpin + use<'a> {
         pieces.iter().fold(Box::new(tokio::io::empty()) as Box<dyn AsyncRead + Unpin>, |before, piece| {
             Box::new(before.chain(std::io::Cursor::new(piece.to_vec())))
         })
