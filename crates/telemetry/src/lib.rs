@@ -53,8 +53,8 @@ struct Installed {
 /// # Errors
 /// A log filter in `RUST_LOG` that cannot be read, or a second call in one process.
 pub fn init(service: &'static str, options: &Options) -> Result<Metrics, Error> {
-    logs::install(options)?;
     let metrics = Metrics::new(service)?;
     opentelemetry::global::set_meter_provider(metrics.0.provider.clone());
+    logs::install(options)?;
     Ok(metrics)
 }

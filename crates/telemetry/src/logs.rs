@@ -9,6 +9,7 @@ use crate::Error;
 
 /// How a program logs; to be flattened into its command line.
 #[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Options {
     /// How log lines look; which lines there are is said by RUST_LOG (`info` when unset)
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t, global = true)]
