@@ -67,7 +67,7 @@ async fn a_read_only_database_refuses_writes_until_it_is_writable_again() -> Res
     postgres.set_read_only(&database, true).await?;
     wait_until(Duration::from_secs(10), "the session is ended", async || before.is_closed()).await;
     let client = postgres.connect(&database).await?;
-    let error = client.batch_execute("CREATE TABLE t (x int)").await.unwrap_err();
+    let error = client.batch_execute("CREATE TABLE t (x int)").await.expect_err("it is read-only");
     assert_eq!(error.code(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
 
     postgres.set_read_only(&database, false).await?;

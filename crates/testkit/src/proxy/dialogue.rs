@@ -93,7 +93,7 @@ fn text(payload: &[u8]) -> (&[u8], &[u8]) {
 /// semicolons only, which is enough for the clients of this workspace.
 fn verb(query: &[u8]) -> Verb {
     let query = String::from_utf8_lossy(query).to_ascii_uppercase();
-    let verbs = query.split(';').map(|statement| {
+    let mut verbs = query.split(';').map(|statement| {
         let mut words = statement.split_whitespace();
         match (words.next(), words.next(), words.next()) {
             (Some("BEGIN" | "START"), ..) => Verb::Begin,
@@ -105,7 +105,7 @@ fn verb(query: &[u8]) -> Verb {
             _ => Verb::Other,
         }
     });
-    verbs.filter(|verb| *verb != Verb::Other).next_back().unwrap_or(Verb::Other)
+    verbs.rfind(|verb| *verb != Verb::Other).unwrap_or(Verb::Other)
 }
 
 #[cfg(test)]
