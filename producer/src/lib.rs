@@ -1,1 +1,20 @@
 //! Writes events to Kafka: simulated plants and replayed recordings.
+//!
+//! ```text
+//! plant (seeded) ──────┐ measurement                       ┌─> Kafka (idempotent, acks=all, never expiring)
+//!   at a pace          ├────────────> publisher ── queue ──┤
+//! recording (CSV) ─────┘              sequence 0, 1, 2 …   └─> tally <── acknowledgements
+//!                                                               │
+//!                           health (ready? waiting?) <──────────┴──> heartbeat ─> producer_health
+//! ```
+//!
+//! An event that Kafka acknowledged is on at least two brokers. When Kafka is away, events wait in a
+//! bounded queue, and when that is full the source waits: nothing is dropped and nothing is sent
+//! twice by hand. The database is only told; without it everything goes on.
+
+pub mod pace;
+pub mod plant;
+
+pub mod recording;
+
+pub mod speed;
