@@ -1,3 +1,29 @@
-//! Stores every event exactly once and journals every rebalance.
+//! `consumer`: one group member, and the commands that prepare, check and repair what it stores.
+//!
+//! ```text
+//! migrate ─> check ─> sensors (the member) ─> verify
+//!                        │ bad records          │ findings
+//!                        └─> dead-letters       └─> offsets, retention
+//! ```
 
-fn main() {}
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lifecycle::exit;
+
+fn main() -> ExitCode {
+    let program = match commands::Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => return refuse_command_line(&error),
+    };
+    commands::run(program).into()
+}
+
+/// Help and version are answers; anything else that the command line cannot be is a usage error.
+fn refuse_command_line(error: &clap::Error) -> ExitCode {
+    // Nowhere left to say it when stderr is gone.
+    let _ = error.print();
+    if error.use_stderr() { exit::USAGE.into() } else { exit::OK.into() }
+}
