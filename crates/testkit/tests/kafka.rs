@@ -56,25 +56,29 @@ async fn acknowledged_records_survive_a_killed_a_frozen_and_a_stopped_broker() -
     let killed = kafka.leader_of("survivors", 0).await?;
     kafka.broker(killed).kill();
     assert!(!kafka.broker(killed).is_running());
-    let moved = wait_for(SOON, "another leader", async || {
-        kafka.leader_of("survivors", 0).await.ok().filter(|&leader| leader != killed)
+    wait_until(SOON, "another leader", async || {
+        kafka.leader_of("survivors", 0).await.is_ok_and(|leader| leader != killed)
     })
     .await;
     produce(&kafka, "survivors", 10).await?;
     kafka.broker(killed).start()?;
     kafka.wait_until_healthy(SOON).await;
-
-    kafka.broker(moved).pause()?;
-    wait_until(SOON, "the frozen broker is left out", async || {
-        kafka.leader_of("survivors", 0).await.is_ok_and(|leader| leader != moved)
+    let home = wait_for(SOON, "the leader is home again", async || {
+        kafka.leader_of("survivors", 0).await.ok().filter(|&leader| leader == killed)
     })
     .await;
-    kafka.broker(moved).resume()?;
+
+    kafka.broker(home).pause()?;
+    wait_until(SOON, "the frozen broker is left out", async || {
+        kafka.leader_of("survivors", 0).await.is_ok_and(|leader| leader != home)
+    })
+    .await;
+    kafka.broker(home).resume()?;
     kafka.wait_until_healthy(SOON).await;
 
-    kafka.broker(moved).stop().await?;
+    kafka.broker(home).stop().await?;
     produce(&kafka, "survivors", 10).await?;
-    kafka.broker(moved).start()?;
+    kafka.broker(home).start()?;
     kafka.wait_until_healthy(SOON).await;
     assert_eq!(end(&kafka, "survivors").await, 30);
     Ok(())
