@@ -28,12 +28,15 @@ pub struct Program {
 enum Command {
     /// Bring schema, topics and group settings to this build's state; run once before the rest
     Migrate(migrate::Options),
+    /// Run one member of the group that stores sensor readings
+    Sensors(Box<consumer::sensors::Options>),
 }
 
 /// Runs the command to its exit code.
 pub fn run(program: Program) -> u8 {
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
+        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(*options).await) }),
     }
 }
 

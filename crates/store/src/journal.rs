@@ -1,6 +1,7 @@
 //! `rebalancing_events`: the journal of ownership.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// One row of the journal, as its consumer saw it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Who saw it.
     pub consumer_id: String,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::types::ToSql;
 
-use super::{Author, BatchWriter, Part};
+use super::{Author, BatchWriter, Letter, Part};
 use crate::producer_health::signed;
 
 /// What was being done, and the driver's error.
@@ -96,14 +96,7 @@ impl BatchWriter {
     }
 
     async fn letters(&self, author: &Author, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
-        let mut all = parts.iter().flat_map(|part| part.letters.iter().map(move |letter| (part, letter))).peekable();
-        while all.peek().is_some() {
-            let mut bytes = 0;
-            let mut some = Vec::new();
-            while let Some((part, letter)) = all.next_if(|_| bytes < LETTER_BYTES) {
-                bytes += letter.payload.as_ref().map_or(0, Vec::len) + letter.key.as_ref().map_or(0, Vec::len) + 256;
-                some.push((part, letter));
-            }
+        for some in portions(parts) {
             let log_ids: Vec<i32> = some.iter().map(|(p, _)| p.log_id).collect();
             let partitions: Vec<i32> = some.iter().map(|(p, _)| p.partition).collect();
             let offsets: Vec<i64> = some.iter().map(|(_, l)| l.offset).collect();
@@ -161,6 +154,23 @@ impl BatchWriter {
         ];
         self.session.client.execute(&self.ledger, &values).await.map(drop)
     }
+}
+
+/// Dead letters in portions that one INSERT can carry.
+fn portions(parts: &[Part]) -> Vec<Vec<(&Part, &Letter)>> {
+    let mut portions: Vec<Vec<(&Part, &Letter)>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for part in parts {
+        for letter in &part.letters {
+            if bytes >= LETTER_BYTES {
+                portions.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += letter.payload.as_ref().map_or(0, Vec::len) + letter.key.as_ref().map_or(0, Vec::len) + 256;
+            portions.last_mut().expect("one was just pushed").push((part, letter));
+        }
+    }
+    portions
 }
 
 /// `int8multirange`'s text form.

@@ -1,0 +1,105 @@
+//! How a process takes part in its consumer group.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rdkafka::ClientConfig;
+
+/// The rebalance protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// KIP-848: the broker assigns. Time-outs are settings of the group, made by `consumer migrate`.
+    Consumer,
+    /// A member assigns, by `--assignor`.
+    Classic,
+}
+
+/// Who gets which partition under the classic protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Assignor {
+    /// Incremental: only what moves is given up.
+    CooperativeSticky,
+    /// Eager: everything is given up at each rebalance.
+    Range,
+}
+
+/// Options of group membership.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Consumer group.
+    #[arg(long, env = "CONSUMER_GROUP", default_value = "sensor-consumers")]
+    pub group: String,
+    /// Rebalance protocol: `consumer` is KIP-848.
+    #[arg(long, env = "GROUP_PROTOCOL", value_enum, default_value = "consumer")]
+    pub protocol: Protocol,
+    /// Assignor of the classic protocol.
+    #[arg(long, env = "GROUP_ASSIGNOR", value_enum, default_value = "cooperative-sticky")]
+    pub assignor: Assignor,
+    /// Static membership (KIP-345): the id is also the group.instance.id. A stop is then not a
+    /// leave; the partitions wait for this process until the session runs out.
+    #[arg(long, env = "STATIC_MEMBERSHIP", action = clap::ArgAction::Set, default_value = "false", default_missing_value = "true", num_args = 0..=1)]
+    pub static_membership: bool,
+    /// Session time-out of the classic protocol, ms; the broker has bounds.
+    #[arg(long, env = "SESSION_TIMEOUT_MS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(500..=1_800_000))]
+    pub session_timeout_ms: u32,
+}
+
+impl Options {
+    /// The name of the protocol in the journal.
+    pub fn name(&self) -> &'static str {
+        match (self.protocol, self.assignor) {
+            (Protocol::Consumer, _) => "consumer",
+            (Protocol::Classic, Assignor::CooperativeSticky) => "cooperative-sticky",
+            (Protocol::Classic, Assignor::Range) => "range",
+        }
+    }
+
+    /// The classic session time-out; how long a static member's place is kept.
+    pub fn session_timeout(&self) -> Duration {
+        Duration::from_millis(self.session_timeout_ms.into())
+    }
+
+    /// Adds everything that consuming exactly once needs.
+    pub fn apply_to(&self, config: &mut ClientConfig, id: &str) {
+        config
+            .set("group.id", &self.group)
+            // Offsets come from the database; one outside the log is an error, never a jump.
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            // Tells a quiet partition from a stuck one.
+            .set("enable.partition.eof", "true")
+            .set("max.poll.interval.ms", "60000")
+            // The default of 1000 starves a fast consumer; the queue bound is most of the memory.
+            .set("fetch.queue.backoff.ms", "20")
+            .set("queued.min.messages", "50000")
+            .set("queued.max.messages.kbytes", "32768")
+            .set("fetch.message.max.bytes", "1048576");
+        match self.protocol {
+            Protocol::Consumer => config.set("group.protocol", "consumer"),
+            Protocol::Classic => {
+                let heartbeat = (self.session_timeout_ms / 12).clamp(100, 3_000);
+                let strategy = match self.assignor {
+                    Assignor::CooperativeSticky => "cooperative-sticky",
+                    Assignor::Range => "range",
+                };
+                config
+                    .set("group.protocol", "classic")
+                    .set("partition.assignment.strategy", strategy)
+                    .set("session.timeout.ms", self.session_timeout_ms.to_string())
+                    .set("heartbeat.interval.ms", heartbeat.to_string())
+            }
+        };
+        if self.static_membership {
+            config.set("group.instance.id", id);
+        }
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let membership = if self.static_membership { "static" } else { "dynamic" };
+        write!(f, "group {} ({}, {membership})", self.group, self.name())
+    }
+}

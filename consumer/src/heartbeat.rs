@@ -1,0 +1,117 @@
+//! The heartbeat row, and the log ends that lag is counted from.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kafka::Inspector;
+use lifecycle::Shutdown;
+use store::Store;
+use store::consumer_health::{Heartbeat, beat};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::journal::Journal;
+use crate::status::Status;
+use crate::writer::Condition;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+const LOG_END_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What heartbeats are made of.
+pub struct Beats {
+    /// The database.
+    pub store: Store,
+    /// Such as `sensor-consumer-1`.
+    pub consumer_id: String,
+    /// Group.
+    pub group_id: String,
+    /// Process start.
+    pub boot_id: Uuid,
+    /// The shown state.
+    pub status: Arc<Status>,
+    /// What the writer is doing.
+    pub condition: watch::Receiver<Condition>,
+    /// For its counts.
+    pub journal: Journal,
+}
+
+impl Beats {
+    /// Writes a heartbeat every second until `stop`, then a last one that says so. One that the
+    /// database does not take in time is left out.
+    ///
+    /// # Errors
+    /// None: watching never harms what is watched.
+    pub async fn run(self, stop: Shutdown) -> Result<(), store::Error> {
+        let started_at = Timestamp::now();
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.requested() => {
+                    let _ = tokio::time::timeout(INTERVAL, beat(&self.store, &self.heartbeat(started_at, "stopped"))).await;
+                    return Ok(());
+                }
+            }
+            let heartbeat = self.heartbeat(started_at, self.status_name());
+            match tokio::time::timeout(Duration::from_secs(3), beat(&self.store, &heartbeat)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(error = error.chain(), "a heartbeat was left out"),
+                Err(_) => tracing::debug!("a heartbeat was left out: no answer"),
+            }
+        }
+    }
+
+    fn status_name(&self) -> &'static str {
+        let snapshot = self.status.snapshot();
+        match &*self.condition.borrow() {
+            _ if snapshot.leaving => "stopping",
+            Condition::Waiting(_) => "paused",
+            Condition::Working(_) if snapshot.joined => "running",
+            Condition::Working(_) => "starting",
+        }
+    }
+
+    fn heartbeat(&self, started_at: Timestamp, status: &'static str) -> Heartbeat {
+        let partitions = if status == "stopped" { Vec::new() } else { self.status.snapshot().partitions };
+        let counts = self.journal.counts();
+        Heartbeat {
+            consumer_id: self.consumer_id.clone(),
+            status,
+            group_id: self.group_id.clone(),
+            boot_id: self.boot_id,
+            started_at,
+            assigned_partitions: partitions.iter().map(|shown| shown.partition).collect(),
+            partition_states: serde_json::to_value(&partitions).expect("plain data always serialises"),
+            processed_last_minute: self.status.last_minute(Instant::now()),
+            journal_waiting: u64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(0),
+            journal_dropped: counts.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Asks for the log ends of the assigned partitions every two seconds until `stop`.
+///
+/// # Errors
+/// None: an end that could not be had stays as it was.
+pub async fn watch_log_ends(
+    inspector: Arc<Inspector>,
+    topic: String,
+    status: Arc<Status>,
+    stop: Shutdown,
+) -> Result<(), store::Error> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOG_END_INTERVAL) => {}
+            () = stop.requested() => return Ok(()),
+        }
+        for shown in status.snapshot().partitions {
+            match inspector.bounds(&topic, &[shown.partition]).await {
+                Ok(bounds) => status.note_ends(bounds.into_iter().map(|(partition, bounds)| (partition, bounds.end))),
+                Err(error) => tracing::debug!(partition = shown.partition, %error, "the log's end could not be had"),
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Leaving the group: drain, commit, leave, close. In that order, each with a bound.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{CommitMode, Consumer};
+
+use super::Reader;
+use crate::duty::State;
+use crate::journal::Fact;
+use crate::membership::Event;
+use crate::writer::Condition;
+
+/// Time to store what was read.
+const DRAIN: Duration = Duration::from_millis(2_500);
+/// Time for the group to take the partitions back.
+const UNASSIGN: Duration = Duration::from_millis(1_000);
+/// One poll while leaving.
+const POLL: Duration = Duration::from_millis(20);
+
+impl Reader<'_> {
+    /// Leaves. `orderly`: what was read is stored first. A fatal end just closes.
+    pub(super) fn leave(mut self, orderly: bool) {
+        self.record("leaving", Fact::default());
+        if orderly {
+            self.drain();
+            self.mirror_now(CommitMode::Async);
+        }
+        for partition in self.duties.keys() {
+            self.parts.buffer.end(*partition);
+        }
+        self.consumer.unsubscribe();
+        // From here every callback is answered at once: closing with one unanswered hangs.
+        let deadline = Instant::now() + UNASSIGN;
+        loop {
+            drop(self.consumer.poll(POLL));
+            self.answer_closing();
+            let assigned = self.consumer.assignment().map_or(0, |list| list.count());
+            if assigned == 0 || Instant::now() > deadline {
+                break;
+            }
+        }
+        self.parts.current.lock().expect("nothing panics while it holds this lock").clear();
+        self.record("stopped", Fact::default());
+    }
+
+    /// Nothing more is accepted; what is buffered goes through the writer.
+    fn drain(&mut self) {
+        for duty in self.duties.values_mut() {
+            duty.state = State::Settling;
+        }
+        let deadline = Instant::now() + DRAIN;
+        while !self.parts.buffer.is_empty() && Instant::now() < deadline {
+            if matches!(*self.parts.condition.borrow(), Condition::Waiting(_)) {
+                tracing::warn!("leaving with records unstored; they are read again by the next owner");
+                return;
+            }
+            // Keeps the membership alive; records that still come are discarded by the state.
+            drop(self.consumer.poll(Duration::from_millis(5)));
+            self.take_replies(Instant::now());
+            self.answer_closing();
+        }
+        self.take_replies(Instant::now());
+    }
+
+    fn answer_closing(&mut self) {
+        if let Some(settling) = self.settling.take() {
+            self.unassign(&settling.partitions);
+        }
+        while let Some(event) = self.consumer.context().next_event() {
+            match event {
+                Event::Assign { partitions, member } => {
+                    self.member = member;
+                    self.unassign(&partitions);
+                }
+                Event::Revoke { partitions, member, lost } => {
+                    self.member = member;
+                    let event_type = if lost { "lost" } else { "revoked" };
+                    self.journal_partitions(event_type, &partitions);
+                    self.unassign(&partitions);
+                }
+                Event::Failed(_) => self.unassign(&[]),
+            }
+        }
+    }
+}

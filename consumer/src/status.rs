@@ -1,0 +1,91 @@
+//! What the poll thread shows of itself: read by heartbeats, metrics and the log-end watch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// One assigned partition, as shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// Partition number.
+    pub partition: i32,
+    /// Name of its state: claiming, opening, reading, paused, quarantined, settling.
+    pub state: &'static str,
+    /// Why, for paused and quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Next offset to be read.
+    pub position: i64,
+    /// Next offset in the database.
+    pub stored: Option<i64>,
+    /// End of the log, as last asked.
+    pub log_end: Option<i64>,
+}
+
+/// The shown state of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Assigned partitions, ascending.
+    pub partitions: Vec<Partition>,
+    /// Whether it has been assigned (or told that it has nothing) since it started.
+    pub joined: bool,
+    /// Whether it is leaving.
+    pub leaving: bool,
+}
+
+/// See the module. One per process.
+#[derive(Default)]
+pub struct Status {
+    snapshot: Mutex<Snapshot>,
+    ends: Mutex<BTreeMap<i32, i64>>,
+    rate: Mutex<VecDeque<(Instant, u64)>>,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Status {
+    /// Shows a new state.
+    pub fn publish(&self, mut snapshot: Snapshot) {
+        let ends = self.ends.lock().expect("nothing panics while it holds this lock");
+        for partition in &mut snapshot.partitions {
+            partition.log_end = ends.get(&partition.partition).copied();
+        }
+        drop(ends);
+        *self.snapshot.lock().expect("nothing panics while it holds this lock") = snapshot;
+    }
+
+    /// The state as last shown.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
+    /// Notes log ends that were asked for.
+    pub fn note_ends(&self, found: impl IntoIterator<Item = (i32, i64)>) {
+        self.ends.lock().expect("nothing panics while it holds this lock").extend(found);
+    }
+
+    /// The end of a partition's log, as last asked.
+    pub fn log_end(&self, partition: i32) -> Option<i64> {
+        self.ends.lock().expect("nothing panics while it holds this lock").get(&partition).copied()
+    }
+
+    /// Counts records that were committed now.
+    pub fn count(&self, records: u64, now: Instant) {
+        let mut rate = self.rate.lock().expect("nothing panics while it holds this lock");
+        match rate.back_mut() {
+            Some((at, sum)) if now.duration_since(*at) < Duration::from_secs(1) => *sum += records,
+            _ => rate.push_back((now, records)),
+        }
+        while rate.front().is_some_and(|(at, _)| now.duration_since(*at) > MINUTE) {
+            rate.pop_front();
+        }
+    }
+
+    /// Records committed in the last 60 s.
+    pub fn last_minute(&self, now: Instant) -> u64 {
+        let rate = self.rate.lock().expect("nothing panics while it holds this lock");
+        rate.iter().filter(|(at, _)| now.duration_since(*at) <= MINUTE).map(|(_, records)| records).sum()
+    }
+}
