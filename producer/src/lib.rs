@@ -12,9 +12,18 @@
 //! bounded queue, and when that is full the source waits: nothing is dropped and nothing is sent
 //! twice by hand. The database is only told; without it everything goes on.
 
+pub mod app;
+pub mod connection;
+pub mod health;
+pub mod heartbeat;
+pub mod options;
 pub mod pace;
 pub mod plant;
-
+pub mod progress;
+pub mod publisher;
 pub mod recording;
-
+pub mod replay;
+pub mod setup;
+pub mod simulation;
 pub mod speed;
+pub mod tally;

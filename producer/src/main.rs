@@ -1,3 +1,42 @@
-//! Writes events to Kafka: simulated plants and replayed recordings.
+//! `producer`: a simulated plant or a replayed recording, into Kafka.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use lifecycle::exit;
+use producer::{app, options::Options, setup::Setup};
+use tracing::error;
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return refuse_command_line(&error),
+    };
+    let setup = match Setup::new(options.command) {
+        Ok(setup) => setup,
+        Err(refused) => {
+            eprintln!("producer: {:#}", refused.error);
+            return refused.code.into();
+        }
+    };
+    match app::run(setup) {
+        Ok(report) => {
+            if let Some(rows) = report.rows {
+                let counts = report.counts;
+                println!("{rows} rows: {} sent, {} acknowledged", counts.sent, counts.acknowledged);
+            }
+            report.exit_code().into()
+        }
+        Err(failure) => {
+            error!(error = format!("{failure:#}"), "ended in failure");
+            app::failure_code(&failure).into()
+        }
+    }
+}
+
+/// Help and version are answers; anything else that the command line cannot be is a usage error.
+fn refuse_command_line(error: &clap::Error) -> ExitCode {
+    // Nowhere left to say it when stderr is gone.
+    let _ = error.print();
+    if error.use_stderr() { exit::USAGE.into() } else { exit::OK.into() }
+}
