@@ -80,15 +80,10 @@ start_services() {
     say brokers "ready: all three see one another"
 }
 
-# Schema, topics and settings of the group. Exit code 69: something that it needs is not there yet.
+# Schema, topics and settings of the group.
 migrate() {
-    local log=$logs/migrate.log deadline=$((SECONDS + 60)) code=69
-    while ((code == 69)); do
-        code=0
-        "$bin/consumer" migrate >"$log" 2>&1 </dev/null || code=$?
-        ((code != 69 || SECONDS < deadline)) || break
-        ((code != 69)) || sleep 0.5
-    done
+    local log=$logs/migrate.log code=0
+    "$bin/consumer" migrate --wait 60 >"$log" 2>&1 || code=$?
     ((code == 0)) || fail "consumer migrate ended with $code: $(tail -1 "$log") (all of it: $log)"
     say migrate "schema, topics and group settings are in place"
 }
