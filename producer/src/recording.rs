@@ -132,6 +132,9 @@ fn line_of(text: &[u8], position: Option<&csv::Position>) -> u64 {
     position.line() + empty.filter(|byte| **byte == b'\n').count() as u64
 }
 
+/// The years 1 to 9999, which is what an event can carry.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_214_400;
+
 /// To the microsecond, which is what is stored.
 fn time(text: &str) -> Option<Timestamp> {
     let time = text.parse().ok().or_else(|| {
@@ -139,7 +142,8 @@ fn time(text: &str) -> Option<Timestamp> {
         let civil: DateTime = text.contains(':').then(|| text.parse().ok())??;
         Offset::UTC.to_timestamp(civil).ok()
     })?;
-    Timestamp::from_microsecond(Timestamp::as_microsecond(time)).ok()
+    let time = Timestamp::from_microsecond(Timestamp::as_microsecond(time)).ok()?;
+    SECONDS.contains(&time.as_second()).then_some(time)
 }
 
 fn finite(text: &str) -> Option<f64> {
@@ -187,6 +191,7 @@ mod tests {
             said(&format!("{header}a,1,2013-12-02\n")),
             "line 2, column 3 (timestamp): `2013-12-02` is not a time (RFC 3339, or YYYY-MM-DD HH:MM:SS)"
         );
+        assert!(said(&format!("{header}a,1,-000001-12-02T21:15:00Z\n")).starts_with("line 2, column 3 (timestamp): "));
         for value in ["NaN", "inf", "1,5", ""] {
             assert!(said(&format!("{header}a,\"{value}\",2013-12-02 21:15:00\n")).contains("line 2, column 2"));
         }
