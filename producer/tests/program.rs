@@ -189,22 +189,26 @@ async fn while_kafka_is_away_it_waits_and_counts_and_then_nothing_is_missing_or_
 
 /// Shares the brokers of the test before it: three of them are not started for nothing.
 async fn without_kafka_a_stop_names_what_was_not_delivered(kafka: &Kafka) {
-    let name = id("plant");
-    let run = Run::plant(&kafka.bootstrap(), &name, 100, None);
-    wait_until(DEADLINE, "events are acknowledged", async || {
-        run.metric("producer_events_acknowledged_total").await > 100
-    })
-    .await;
+    let start = || Run::plant(&kafka.bootstrap(), &id("plant"), 100, None);
+    let (patient, hasty) = (start(), start());
+    let metric = async |name| patient.metric(name).await.min(hasty.metric(name).await);
+    wait_until(DEADLINE, "events are acknowledged", async || metric("producer_events_acknowledged_total").await > 100)
+        .await;
     for broker in kafka.brokers() {
         broker.kill();
     }
-    wait_until(DEADLINE, "events wait", async || run.metric("producer_events_waiting").await > 100).await;
-    run.process.term().expect("it runs");
-    assert_eq!(run.exit().await, Some(75), "{}", run.process.last_output());
-    assert!(run.process.output().contains("not every event is acknowledged"));
-    assert!(run.process.output().contains(" undelivered="));
+    wait_until(DEADLINE, "events wait", async || metric("producer_events_waiting").await > 100).await;
+    for run in [&patient, &hasty] {
+        run.process.term().expect("it runs");
+    }
+    wait_until(DEADLINE, "it has heard", async || hasty.process.output().contains("stop requested")).await;
+    hasty.process.term().expect("it waits for acknowledgements");
+    assert_eq!(hasty.exit().await, Some(128 + 15), "{}", hasty.process.last_output());
+    assert_eq!(patient.exit().await, Some(75), "{}", patient.process.last_output());
+    let said = patient.process.output();
+    assert!(said.contains("not every event is acknowledged") && said.contains(" undelivered="), "{said}");
 
-    let never = Run::plant(&kafka.bootstrap(), &name, 100, None);
+    let never = start();
     wait_until(DEADLINE, "it serves", async || never.get("/readyz").await.contains("waiting for kafka")).await;
     never.process.term().expect("it runs");
     assert_eq!(never.exit().await, Some(0), "nothing was sent: {}", never.process.last_output());
