@@ -30,6 +30,7 @@ settings=(
     SENSOR_CONSUMER_1_PORT 9111 SENSOR_CONSUMER_2_PORT 9112 SENSOR_CONSUMER_3_PORT 9113
     TEMPERATURE_SENSOR_PORT 9121 PRESSURE_SENSOR_PORT 9122 VIBRATION_SENSOR_PORT 9123
     SENSORS 20 SENSOR_RATE 50
+    GROUP_PROTOCOL "" GROUP_ASSIGNOR "" STATIC_MEMBERSHIP "" # empty: what the consumer takes
 )
 
 fail() { echo "$*" >&2; exit 69; }
@@ -46,8 +47,8 @@ load_settings() {
         was=$(saved_setting "$name")
         if [[ ${1:-} == saved ]]; then
             given=$was
-        elif [[ -n $given && -n $was && $given != "$was" ]] && supervisor_is_up; then
-            refuse "the stack is running with $name=$was: \`make stop\` first, then start it with $name=$given"
+        elif [[ -n $given && $given != "${was:-${settings[i + 1]}}" ]] && supervisor_is_up; then
+            refuse "the stack is running with $name=${was:-${settings[i + 1]}}: \`make stop\` first, then start it with $name=$given"
         fi
         printf -v "$name" %s "${given:-${was:-${settings[i + 1]}}}"
         check_setting "$name" "${!name}"
@@ -55,6 +56,10 @@ load_settings() {
     KAFKA_BROKERS=127.0.0.1:$KAFKA1_PORT,127.0.0.1:$KAFKA2_PORT,127.0.0.1:$KAFKA3_PORT
     DATABASE_URL=postgres://factory_user:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/factory_monitoring
     export KAFKA_BROKERS DATABASE_URL MONITORING_HOST MONITORING_PORT
+    for name in GROUP_PROTOCOL GROUP_ASSIGNOR STATIC_MEMBERSHIP; do
+        # An empty one would not count as "not given".
+        if [[ -n ${!name} ]]; then export "${name?}"; else export -n "${name?}"; fi
+    done
     bin=$(saved_setting BIN)
 }
 

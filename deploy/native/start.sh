@@ -94,6 +94,7 @@ restart_outdated() {
     while read -r name; do
         say "$name" "restarted: it was built anew"
         ctl restart "$(member "$name")" >/dev/null
+        until_healthy "$name"
     done < <(outdated)
 }
 
