@@ -6,6 +6,8 @@
 mod brokers;
 mod failure;
 mod migrate;
+mod table;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -28,6 +30,8 @@ pub struct Program {
 enum Command {
     /// Bring schema, topics and group settings to this build's state; run once before the rest
     Migrate(migrate::Options),
+    /// Prove from the rows that no record was lost or stored twice
+    Verify(verify::Options),
     /// Run one member of the group that stores sensor readings
     Sensors(Box<consumer::sensors::Options>),
 }
@@ -36,6 +40,7 @@ enum Command {
 pub fn run(program: Program) -> u8 {
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
+        Command::Verify(options) => finish(verify::run(options)),
         Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(*options).await) }),
     }
 }

@@ -19,6 +19,7 @@ pub mod migrate;
 pub mod producer_health;
 pub mod schema_version;
 pub mod sensor_readings;
+pub mod verify;
 
 pub use connect::{Backend, Options, Store};
 pub use error::{Error, Result};
