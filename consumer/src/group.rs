@@ -26,6 +26,7 @@ pub enum Assignor {
 
 /// Options of group membership.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Consumer group.
     #[arg(long, env = "CONSUMER_GROUP", default_value = "sensor-consumers")]

@@ -34,6 +34,7 @@ const UNRELEASED_WAIT: Duration = Duration::from_secs(1);
 
 /// Options of `consumer sensors`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Name of this consumer, unique in its group, such as `sensor-consumer-1`.
     #[arg(long, env = "CONSUMER_ID")]

@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 
 /// How to reach the brokers.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Bootstrap brokers, `host:port`, separated by commas.
     #[arg(

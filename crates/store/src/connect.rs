@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Connection string (libpq URL or keywords), such as
     /// `postgres://factory_user@127.0.0.1:55432/factory_monitoring`.
