@@ -9,3 +9,4 @@
 pub mod load;
 pub mod oracle;
 pub mod plant;
+pub mod scenario;
