@@ -103,11 +103,14 @@ pub async fn run(setup: Setup) -> anyhow::Result<Report> {
 fn tell(report: &Report) {
     let Counts { sent, acknowledged, failed, queue_full, skipped } = report.counts;
     let undelivered = report.counts.undelivered();
-    if report.exit_code() == exit::OK {
-        info!(sent, acknowledged, queue_full, skipped, "stopped; every event that was sent is acknowledged");
-    } else {
+    if undelivered > 0 {
         warn!(sent, acknowledged, undelivered, failed, queue_full, skipped, "stopped; not every event is acknowledged");
+        return;
     }
+    if let Some(rows) = report.rows.filter(|rows| *rows > sent) {
+        warn!(rows, sent, "stopped before the end of the recording");
+    }
+    info!(sent, acknowledged, queue_full, skipped, "stopped; every event that was sent is acknowledged");
 }
 
 /// The work itself.

@@ -80,6 +80,9 @@ pub struct Health {
     seen: Arc<LastSeen>,
     readiness: Readiness,
     waiting: Option<Latch>,
+    /// Whether the log has said that it waits.
+    told: bool,
+    started_at: Instant,
     status: watch::Sender<Status>,
 }
 
@@ -92,6 +95,8 @@ impl Health {
             seen,
             waiting: Some(readiness.latch("kafka")),
             readiness: readiness.clone(),
+            told: false,
+            started_at: Instant::now(),
             status: watch::Sender::new(Status::WaitingForKafka),
         }
     }
@@ -128,18 +133,22 @@ impl Health {
         Ok(())
     }
 
+    /// Moves the latch and logs the change. Not to have seen Kafka yet is worth a line only after a
+    /// moment.
     fn tell(&mut self, away: bool, counts: &Counts, connection: Connection) {
         let connection = connection.as_str();
-        match (away, self.waiting.is_some()) {
-            (true, false) => {
-                warn!(connection, waiting = counts.waiting(), "waiting for Kafka");
-                self.waiting = Some(self.readiness.latch("kafka"));
-            }
-            (false, true) => {
+        if !away {
+            if self.waiting.take().is_some() {
                 info!(connection, acknowledged = counts.acknowledged, "Kafka is there");
-                self.waiting = None;
             }
-            _ => {}
+            self.told = false;
+            return;
+        }
+        let known = self.waiting.is_some();
+        self.waiting.get_or_insert_with(|| self.readiness.latch("kafka"));
+        if !self.told && (!known || self.started_at.elapsed() >= STALLED_AFTER) {
+            warn!(connection, waiting = counts.waiting(), "waiting for Kafka");
+            self.told = true;
         }
     }
 }

@@ -32,8 +32,8 @@ impl Progress {
     /// To be called often; it draws or writes when there is something new to show.
     pub fn show(&mut self, counts: &Counts) {
         if let Some(bar) = &self.bar {
-            bar.set_position(counts.acknowledged);
             bar.set_message(format!("{} sent, {} waiting", counts.sent, counts.waiting()));
+            bar.set_position(counts.acknowledged);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             self.line(counts);
@@ -44,7 +44,9 @@ impl Progress {
     pub fn finish(self, counts: &Counts) {
         if let Some(bar) = &self.bar {
             bar.set_position(counts.acknowledged);
-            bar.abandon_with_message("done");
+            bar.abandon_with_message(format!("{} sent", counts.sent));
+            // What is logged next begins on a line of its own.
+            eprintln!();
         } else {
             self.line(counts);
         }

@@ -41,6 +41,25 @@ impl Replay {
     /// When the client takes nothing any more.
     pub async fn run(self, publisher: &mut Publisher, tally: &Arc<Tally>, stop: &Shutdown) -> Result<(), Error> {
         let mut progress = Progress::new(self.rows.len());
+        let sent = self.send(publisher, tally, stop, &mut progress).await;
+        while sent.is_ok() && tally.counts().waiting() > 0 && !stop.is_requested() {
+            progress.show(&tally.counts());
+            tokio::select! {
+                () = stop.requested() => {}
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
+        progress.finish(&tally.counts());
+        sent
+    }
+
+    async fn send(
+        &self,
+        publisher: &mut Publisher,
+        tally: &Arc<Tally>,
+        stop: &Shutdown,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         let mut schedule = Schedule::new(self.speed);
         let start = Instant::now();
         for (number, row) in self.rows.iter().enumerate() {
@@ -56,26 +75,21 @@ impl Replay {
                 progress.show(&tally.counts());
                 tokio::task::yield_now().await;
             }
-            let measurement = Measurement {
-                sensor_id: &self.sensor_id,
-                sensor_type: self.sensor_type,
-                unit: &self.unit,
-                value: row.value,
-                event_time: row.time,
-            };
-            if stop.is_requested() || publisher.publish(&measurement, stop).await? == Published::Stopped {
-                return Ok(());
+            if stop.is_requested() || publisher.publish(&self.measurement(row), stop).await? == Published::Stopped {
+                break;
             }
         }
-        while tally.counts().waiting() > 0 && !stop.is_requested() {
-            progress.show(&tally.counts());
-            tokio::select! {
-                () = stop.requested() => {}
-                () = sleep(LOOK_EVERY) => {}
-            }
-        }
-        progress.finish(&tally.counts());
         Ok(())
+    }
+
+    fn measurement(&self, row: &Row) -> Measurement<'_> {
+        Measurement {
+            sensor_id: &self.sensor_id,
+            sensor_type: self.sensor_type,
+            unit: &self.unit,
+            value: row.value,
+            event_time: row.time,
+        }
     }
 }
 

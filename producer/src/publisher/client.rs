@@ -20,12 +20,14 @@ use crate::{
 };
 
 /// The settings that differ from librdkafka's own, with their reasons.
-const SETTINGS: [(&str, &str); 16] = [
+const SETTINGS: [(&str, &str); 17] = [
     // A record is acknowledged by all in-sync replicas, once, in order of sending per key.
     ("enable.idempotence", "true"),
     ("acks", "all"),
     // Never given up: it waits as long as Kafka is away.
     ("message.timeout.ms", "0"),
+    // Nor while the topic is missing, deleted and not yet made again: one hour, the most there is.
+    ("topic.metadata.propagation.max.ms", "3600000"),
     // Bounded: when this is full, the source waits.
     ("queue.buffering.max.messages", "100000"),
     ("queue.buffering.max.kbytes", "65536"),

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A producer id that no other test uses.
 pub fn id(what: &str) -> String {
