@@ -6,6 +6,7 @@
 //!   ^  ^ └─ quarantine ──> Quarantined            │
 //!   │  └────────── asked again every 5 s ─┘       │ refused · session lost · offset out of range ·
 //!   └─────────────────────────────────────────────┘ topic id changed · stuck · bad row isolated
+//!                              Reading ──> Proving ──> Opening: after many claims without progress, one record alone
 //!                                       revoke: any ──> Settling ──> (unassigned)     lost: any ──> (unassigned)
 //! ```
 
@@ -38,6 +39,8 @@ pub enum State {
     Opening,
     /// Records are accepted.
     Reading,
+    /// One record was accepted after many claims without progress; once it is stored, reading goes on.
+    Proving,
     /// Not read, until a command releases it.
     Quarantined {
         /// Why.
@@ -56,6 +59,7 @@ impl State {
             Self::Claiming { .. } => "claiming",
             Self::Opening => "opening",
             Self::Reading => "reading",
+            Self::Proving => "proving",
             Self::Quarantined { .. } => "quarantined",
             Self::Settling => "settling",
         }
@@ -98,8 +102,8 @@ pub struct Duty {
     unconfirmed: Option<(i64, i64)>,
     /// Offsets that PostgreSQL refused, which become letters when they are read again.
     pub condemned: BTreeMap<i64, Fault>,
-    /// Records are taken one at a time.
-    pub cautious: bool,
+    /// The first record after opening is to be stored alone.
+    cautious: bool,
     /// The client reached the end of the log after the last record.
     pub at_end: bool,
     last_progress: Instant,
@@ -204,6 +208,9 @@ impl Duty {
         self.position = offset + 1;
         self.last_progress = now;
         self.stuck = 0;
+        if self.cautious {
+            self.state = State::Proving;
+        }
         Admission::Accept
     }
 
@@ -212,6 +219,9 @@ impl Duty {
         self.stored = Some(next);
         self.refusals = 0;
         self.cautious = false;
+        if self.state == State::Proving {
+            self.state = State::Opening;
+        }
     }
 
     /// Whether it is reading, has records behind its position and has not moved for

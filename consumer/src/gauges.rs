@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::status::Status;
 
 /// The named states, so that each is shown at zero too.
-const STATES: [&str; 6] = ["claiming", "opening", "reading", "paused", "quarantined", "settling"];
+const STATES: [&str; 7] = ["claiming", "opening", "reading", "proving", "paused", "quarantined", "settling"];
 
 /// Registers the gauges. Their callbacks read memory only.
 pub fn observe(meter: &Meter, status: &Arc<Status>, journal: &Journal) {

@@ -109,7 +109,6 @@ pub struct Reader<'a> {
     mirrored: BTreeMap<i32, i64>,
     mirror_due: Instant,
     recheck_due: Option<Instant>,
-    limits: Limits,
     row: Vec<u8>,
 }
 
@@ -146,7 +145,6 @@ impl<'a> Reader<'a> {
             mirrored: BTreeMap::new(),
             mirror_due: now + MIRROR,
             recheck_due: None,
-            limits: parts.limits,
             row: Vec::new(),
         })
     }
@@ -184,7 +182,10 @@ impl<'a> Reader<'a> {
     /// The longest that the next poll may wait.
     fn poll_timeout(&self) -> Duration {
         let awaiting = self.settling.is_some()
-            || self.duties.values().any(|duty| matches!(duty.state, State::Claiming { .. } | State::Opening));
+            || self
+                .duties
+                .values()
+                .any(|duty| matches!(duty.state, State::Claiming { .. } | State::Opening | State::Proving));
         if awaiting { POLL_AWAITING } else { POLL }
     }
 

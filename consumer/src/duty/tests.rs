@@ -81,6 +81,21 @@ fn settling_is_never_left_but_by_the_unassignment() {
     assert_eq!(duty.admit(10, now), Admission::Discard);
 }
 
+#[test]
+fn a_cautious_partition_stores_one_record_alone_and_then_reads_on() {
+    let now = Instant::now();
+    let mut duty = Duty::new(Incarnation(1), now);
+    duty.claimed(Uuid::nil(), 1, 7, true);
+    duty.opened(now);
+    assert_eq!(duty.admit(7, now), Admission::Accept);
+    assert_eq!(duty.admit(8, now), Admission::Discard);
+    duty.stored(8);
+    assert_eq!(duty.state, State::Opening);
+    duty.opened(now);
+    assert_eq!(duty.admit(8, now), Admission::Accept);
+    assert_eq!(duty.admit(9, now), Admission::Accept);
+}
+
 proptest! {
     /// Whatever arrives in whatever order: what is accepted rises strictly from the stored offset.
     #[test]

@@ -29,7 +29,7 @@ const FULL_WAIT: Duration = Duration::from_millis(1);
 impl Reader<'_> {
     /// Takes what is there, at most a burst. Waits for the first record only.
     pub(super) fn poll(&mut self) -> Option<End> {
-        if self.paused.is_none() && self.parts.buffer.is_full(self.limits) {
+        if self.paused.is_none() && self.parts.buffer.is_full(self.parts.limits) {
             // Not polling keeps what is prefetched; pausing would throw it away. See `follow_writer`
             // for how long this may last.
             self.full_since.get_or_insert_with(Instant::now);
@@ -65,7 +65,7 @@ impl Reader<'_> {
                     }
                 }
             }
-            if self.parts.buffer.is_full(self.limits) {
+            if self.parts.buffer.is_full(self.parts.limits) {
                 return None;
             }
             timeout = Duration::ZERO;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 
 use super::Reader;
-use crate::buffer::Limits;
 use crate::duty::State;
 use crate::journal::Fact;
 use crate::status::{Partition, Snapshot};
@@ -18,7 +17,7 @@ const FULL_LIMIT: Duration = Duration::from_millis(500);
 impl Reader<'_> {
     /// Pauses what is read while the writer waits for the database or cannot keep up, and resumes it.
     pub(super) fn follow_writer(&mut self, now: Instant) {
-        let full = self.parts.buffer.is_full(self.limits);
+        let full = self.parts.buffer.is_full(self.parts.limits);
         let reason = match &*self.parts.condition.borrow() {
             Condition::Waiting(reason) => Some(reason.clone()),
             Condition::Working(_) if full && self.full_since.is_some_and(|s| now.duration_since(s) > FULL_LIMIT) => {
@@ -60,8 +59,6 @@ impl Reader<'_> {
 
     /// Claims stuck partitions again, and all of them after an error that named none.
     pub(super) fn supervise(&mut self, now: Instant) {
-        let cautious = self.duties.values().any(|duty| duty.cautious);
-        self.limits = if cautious { Limits { records: 1, ..self.parts.limits } } else { self.parts.limits };
         if self.recheck_due.is_some_and(|due| due <= now) {
             self.recheck_due = None;
             for partition in self.reading() {

@@ -25,6 +25,8 @@ pub const BATCH_PHASES: [Phase; 3] = [Phase::RowsBuffered, Phase::InsideCopy, Ph
 /// A barrier that is up. Dropping it lets everybody through.
 pub struct Barrier {
     client: Client,
+    /// Looks at `pg_stat_activity`: inside the barrier's own transaction that view stands still.
+    watcher: Client,
     phase: Phase,
 }
 
@@ -54,7 +56,7 @@ impl Barrier {
     /// # Errors
     /// When the database refuses.
     pub async fn up(plant: &Plant, phase: Phase) -> Result<Self> {
-        let client = plant.connect().await?;
+        let (client, watcher) = (plant.connect().await?, plant.connect().await?);
         match phase {
             Phase::RowsBuffered => {
                 client.batch_execute("BEGIN; SELECT 1 FROM stored_offsets FOR UPDATE").await?;
@@ -69,7 +71,7 @@ impl Barrier {
                 client.batch_execute("SELECT pg_reload_conf()").await?;
             }
         }
-        Ok(Self { client, phase })
+        Ok(Self { client, watcher, phase })
     }
 
     /// Waits until a batch of consumer `id` stands at the barrier.
@@ -79,7 +81,7 @@ impl Barrier {
             self.phase.seen()
         );
         wait_until(Duration::from_secs(30), "a batch stands at the barrier", async || {
-            self.client.query_opt(&query, &[&id]).await.is_ok_and(|row| row.is_some())
+            self.watcher.query_opt(&query, &[&id]).await.is_ok_and(|row| row.is_some())
         })
         .await;
     }
