@@ -58,7 +58,7 @@ test: services-for-tests ## all tests, against brokers and a Postgres of their o
 
 soak: services-for-tests ## SEEDS=20: the fault matrix, with that many seeds
 	@cargo build --release
-	@SOAK_SEEDS=$(SEEDS) $(testkit) run -- cargo test --release -p e2e --no-fail-fast -- --ignored --nocapture --test-threads=1 soak
+	@cargo run --release -q -p e2e --bin soak -- --seeds $(SEEDS)
 
 bench: services-for-tests ## speed, as a ratio against raw COPY in the same run
 	@cargo build --release
