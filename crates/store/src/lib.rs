@@ -13,12 +13,16 @@ pub mod batch;
 pub mod claim;
 pub mod connect;
 pub mod consumer_health;
+pub mod dead_letters;
 pub mod error;
 pub mod journal;
 pub mod migrate;
+pub mod offsets;
 pub mod producer_health;
+pub mod retention;
 pub mod schema_version;
 pub mod sensor_readings;
+pub mod server;
 pub mod verify;
 
 pub use connect::{Backend, Options, Store};

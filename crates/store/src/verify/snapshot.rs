@@ -16,6 +16,10 @@ pub(super) async fn pair(store: &Store) -> Result<(Client, Client, Timestamp)> {
     const DOING: &str = "taking a snapshot";
     let (first, second) = (store.long_session().await?.client, store.long_session().await?.client);
     begin(&first).await?;
+    // Before the snapshot is taken (PostgreSQL manual, LOCK): tables are dropped for all snapshots at
+    // once, their checkpoints show up only in later ones.
+    let lock = "LOCK TABLE sensor_readings, batch_ledger IN ACCESS SHARE MODE";
+    first.batch_execute(lock).await.map_err(Error::doing(DOING))?;
     let row = first.query_one("SELECT pg_export_snapshot(), now()", &[]).await.map_err(Error::doing(DOING))?;
     let name: String = row.get(0);
     begin(&second).await?;
