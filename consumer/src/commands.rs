@@ -3,14 +3,19 @@
 //! A command prints what it found or did on stdout and why it failed on stderr, one line, and
 //! answers with an exit code (docs/commands.md). None of them needs a running consumer.
 
-mod brokers;
+mod check;
+mod dead_letters;
 mod failure;
 mod migrate;
+mod offsets;
+mod printable;
+mod retention;
 mod table;
 mod verify;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
+use lifecycle::exit;
 
 /// What the commands call themselves towards brokers and database.
 const CLIENT_ID: &str = "consumer-command";
@@ -30,18 +35,32 @@ pub struct Program {
 enum Command {
     /// Bring schema, topics and group settings to this build's state; run once before the rest
     Migrate(migrate::Options),
+    /// Say whether all that a consumer needs is there, a line each
+    Check(check::Options),
+    /// Store sensor readings: one process, one member of the group
+    Sensors(consumer::sensors::Options),
     /// Prove from the rows that no record was lost or stored twice
     Verify(verify::Options),
-    /// Run one member of the group that stores sensor readings
-    Sensors(Box<consumer::sensors::Options>),
+    /// Records that were no events: list, show, replay
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Stored offsets: show, adopt, release, set
+    #[command(subcommand)]
+    Offsets(offsets::Command),
+    /// Drop old days of rows and ledger
+    Retention(retention::Options),
 }
 
 /// Runs the command to its exit code.
 pub fn run(program: Program) -> u8 {
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
+        Command::Check(options) => finish(check::run(options)),
+        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(options).await) }),
         Command::Verify(options) => finish(verify::run(options)),
-        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(*options).await) }),
+        Command::DeadLetters(command) => finish(dead_letters::run(command)),
+        Command::Offsets(command) => finish(offsets::run(command)),
+        Command::Retention(options) => finish(retention::run(options)),
     }
 }
 
@@ -51,7 +70,12 @@ fn finish(command: impl Future<Output = Result<u8, Failure>>) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return Failure::Unavailable(format!("starting the runtime: {error}")).report(),
     };
-    runtime.block_on(command).unwrap_or_else(|failure| failure.report())
+    // A panic has said itself on stderr; the supervisor is to know it for a bug.
+    let run = std::panic::AssertUnwindSafe(|| runtime.block_on(command));
+    match std::panic::catch_unwind(run) {
+        Ok(outcome) => outcome.unwrap_or_else(|failure| failure.report()),
+        Err(_) => exit::SOFTWARE,
+    }
 }
 
 #[cfg(test)]

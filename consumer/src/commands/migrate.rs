@@ -10,9 +10,8 @@ use kafka::admin;
 use lifecycle::exit;
 use resilience::Backoff;
 use schema::topics::CATALOGUE;
-use store::{Store, migrate};
+use store::{Store, migrate, retention};
 
-use super::brokers::Brokers;
 use super::{CLIENT_ID, Failure, GROUP};
 
 /// The command line of `consumer migrate`.
@@ -32,12 +31,12 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000)]
     heartbeat_interval_ms: u32,
     #[command(flatten)]
-    kafka: Brokers,
+    kafka: kafka::Options,
     #[command(flatten)]
     store: store::Options,
 }
 
-/// Does the three steps in order, each with a line that says so.
+/// Does the steps in order, each with a line that says so.
 pub async fn run(options: Options) -> Result<u8, Failure> {
     options.kafka.addresses().map_err(Failure::Usage)?;
     if options.heartbeat_interval_ms >= options.session_timeout_ms {
@@ -48,6 +47,9 @@ pub async fn run(options: Options) -> Result<u8, Failure> {
 
     let applied = patience.retry(async || migrate::run(&store).await, store::Error::is_transient).await?;
     println!("schema: {}", schema_line(&applied));
+
+    let days = patience.retry(async || retention::ensure_days(&store).await, store::Error::is_transient).await?;
+    println!("day partitions: {} made, there are {} from today on", days.made, retention::DAYS);
 
     let create = async || admin::ensure_topics(&options.kafka, CLIENT_ID, &CATALOGUE).await;
     let made = patience.retry(create, admin::Error::is_transient).await?;
