@@ -15,7 +15,10 @@ use rand::rngs::StdRng;
 use crate::plant::Site;
 
 pub mod barrier;
+pub mod journal;
+pub mod postgres;
 pub mod process;
+pub mod trial;
 
 /// How often each phase was hit.
 pub type Hits = BTreeMap<String, u32>;
@@ -39,7 +42,7 @@ pub const RATE: u64 = 20_000;
 
 /// Every scenario that can share brokers and a Postgres with others.
 pub fn all() -> Vec<Scenario> {
-    [process::SCENARIOS].concat()
+    [process::SCENARIOS, postgres::SCENARIOS].concat()
 }
 
 /// Runs a scenario with a seed; the error names both.
