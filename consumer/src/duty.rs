@@ -73,8 +73,8 @@ pub enum Admission {
     Accept,
     /// It was read under no claim, or before the position.
     Discard,
-    /// The first record after opening lies behind a gap: read once more from the position, and
-    /// believe the gap only if the log shows it again.
+    /// It lies behind a gap: read once more from the position, and believe the gap only if a second
+    /// fetch shows it again. The client can be at the wrong place; the log can't be twice.
     Confirm,
     /// The log went back: another log under the same name, or a fault. Claim again.
     WentBack,
@@ -198,7 +198,7 @@ impl Duty {
             // Directly after a seek it may be a late delivery of the fetch before it.
             return if self.fresh { Admission::Discard } else { Admission::WentBack };
         }
-        if offset > self.position && self.fresh && self.unconfirmed != Some((self.position, offset)) {
+        if offset > self.position && self.unconfirmed != Some((self.position, offset)) {
             self.unconfirmed = Some((self.position, offset));
             return Admission::Confirm;
         }

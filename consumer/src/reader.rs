@@ -5,7 +5,7 @@
 //! ```
 //!
 //! No step waits for the database. A rebalance is answered in the same turn that its callback was
-//! served: an assign at once, in a form that fetches nothing (at the end of the log, paused),
+//! served: an assign at once, in a form that fetches nothing (at offset 0, paused),
 //! a revoke as soon as what is in flight is settled, at the latest after [`SETTLE_DEADLINE`].
 
 use std::collections::BTreeMap;

@@ -32,7 +32,7 @@ fn a_claim_is_asked_for_once() {
 }
 
 #[test]
-fn a_jump_right_after_opening_is_believed_only_when_it_is_seen_twice() {
+fn a_jump_is_believed_only_when_a_second_fetch_shows_it() {
     let (mut duty, now) = reading(10);
     assert_eq!(duty.admit(500, now), Admission::Confirm);
     duty.opened(now);
@@ -43,6 +43,11 @@ fn a_jump_right_after_opening_is_believed_only_when_it_is_seen_twice() {
     duty.opened(now);
     assert_eq!(duty.admit(12, now), Admission::Accept);
     assert_eq!(duty.position, 13);
+
+    // In the middle of the stream as well: the client was seen to jump there.
+    assert_eq!(duty.admit(20, now), Admission::Confirm);
+    duty.opened(now);
+    assert_eq!(duty.admit(13, now), Admission::Accept);
 }
 
 #[test]

@@ -43,12 +43,18 @@ impl Reader<'_> {
         }
     }
 
-    /// At once, at the end of the log and paused: nothing is fetched until the claim has said from
-    /// where. `pause` comes after `assign`, which clears librdkafka's own pauses only.
+    /// At once, paused: nothing is fetched until the claim has said from where. The pause comes
+    /// before the assign where the client knows the partition already, and after it in any case.
+    ///
+    /// The offset must be a number. A logical one (END) starts a query to the broker, and librdkafka
+    /// 2.12 repeats that query 500 ms later when a seek overtakes the first answer: the fetch then
+    /// jumps to the end of the log without an error. From 0, whatever slips through lies before the
+    /// position and is discarded.
     fn assigned(&mut self, partitions: &[i32], now: Instant) {
         self.joined = true;
         self.journal_partitions("assigned", partitions);
-        let list = self.list(partitions, Some(Offset::End));
+        self.park(partitions);
+        let list = self.list(partitions, Some(Offset::Offset(0)));
         let answered = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
             _ => self.consumer.assign(&list),
