@@ -55,13 +55,16 @@ impl From<kafka::inspector::Error> for Failure {
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line; some say their cause themselves.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
         cause = error.source();
     }
     text.replace('\n', "; ")
