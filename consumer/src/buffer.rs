@@ -90,17 +90,13 @@ struct Growing {
 }
 
 /// See the module. One per process.
+#[derive(Default)]
 pub struct Buffer {
     inner: Mutex<Inner>,
     filled: Notify,
 }
 
 impl Buffer {
-    /// Empty, with no duty.
-    pub fn new() -> Self {
-        Self { inner: Mutex::default(), filled: Notify::new() }
-    }
-
     /// Begins an incarnation: what an older one left is discarded.
     pub fn begin(&self, partition: i32, duty: Duty) {
         let mut inner = self.lock();
@@ -270,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_gap_of_the_log_is_kept_beside_the_rows() {
-        let buffer = Buffer::new();
+        let buffer = Buffer::default();
         buffer.begin(3, duty(1));
         buffer.append(3, at(10, 10), Outcome::Row(b"a"));
         buffer.append(3, at(11, 14), Outcome::Row(b"b"));
@@ -282,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_new_incarnation_discards_what_the_old_one_read() {
-        let buffer = Buffer::new();
+        let buffer = Buffer::default();
         buffer.begin(0, duty(1));
         buffer.append(0, at(0, 0), Outcome::Row(b"old"));
         buffer.begin(0, duty(2));
@@ -293,14 +289,14 @@ mod tests {
 
     #[test]
     fn nothing_is_appended_without_a_duty() {
-        let buffer = Buffer::new();
+        let buffer = Buffer::default();
         buffer.append(0, at(0, 0), Outcome::Row(b"x"));
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn a_batch_in_flight_keeps_the_partition_unsettled() {
-        let buffer = Buffer::new();
+        let buffer = Buffer::default();
         buffer.begin(0, duty(1));
         buffer.append(0, at(0, 0), Outcome::Row(b"x"));
         let _taken = buffer.take_now().expect("one record");

@@ -22,4 +22,5 @@ pub mod metrics;
 pub mod reader;
 pub mod sensors;
 pub mod status;
+pub mod upkeep;
 pub mod writer;

@@ -24,6 +24,7 @@ use crate::journal::{Identity, Journal, ship};
 use crate::metrics::Metrics;
 use crate::reader::{Encode, End, Parts, Reader};
 use crate::status::Status;
+use crate::upkeep::keep_days_ahead;
 use crate::writer::{Condition, Writer};
 use crate::{gauges, group};
 
@@ -133,7 +134,7 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
     let meter = opentelemetry::global::meter("consumer");
     let metrics = Metrics::new(&meter);
     let status = Arc::new(Status::default());
-    let buffer = Arc::new(Buffer::new());
+    let buffer = Arc::new(Buffer::default());
     let current = Arc::new(Mutex::new(BTreeMap::new()));
     let topic_ids = Arc::new(Mutex::new(BTreeMap::new()));
     let (replies, mut inbox) = mpsc::channel(4_096);
@@ -158,6 +159,8 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
         journal: journal.clone(),
     };
     tasks.spawn("heartbeat", |stop| beats.run(stop));
+    let days = store.clone();
+    tasks.spawn("day-partitions", |stop| keep_days_ahead(days, stop));
     let (log_ends, ends_status) = (Arc::clone(&inspector), Arc::clone(&status));
     let ends_topic = options.topic.clone();
     tasks.spawn("log-ends", |stop| watch_log_ends(log_ends, ends_topic, ends_status, stop));

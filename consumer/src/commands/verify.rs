@@ -11,6 +11,10 @@ use store::{Store, schema_version, verify};
 use super::table::Table;
 use super::{CLIENT_ID, Failure};
 
+mod witness;
+
+use witness::Testimony;
+
 /// Exit code: something is wrong, and named.
 const FINDINGS: u8 = 1;
 /// Exit code: proven, but for offsets that a command passed over or went back over.
@@ -26,6 +30,11 @@ pub struct Options {
     /// Print one JSON object for programs
     #[arg(long)]
     json: bool,
+    /// Don't read the gaps of the ledger back from the log
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    kafka: kafka::Options,
     #[command(flatten)]
     store: store::Options,
 }
@@ -36,22 +45,32 @@ pub async fn run(options: Options) -> Result<u8, Failure> {
     schema_version::check(&store).await?;
     let started = Instant::now();
     let report = verify::run(&store, &options.target).await?;
+    let log = match options.offline {
+        true => Testimony::default(),
+        false => witness::hear(&store, &options.target, &options.kafka).await?,
+    };
     if options.json {
-        println!("{}", json(&report));
+        println!("{}", json(&report, &log));
     } else {
-        print!("{}", text(&report));
-        println!("{} ({:.1} s)", summary(&report), started.elapsed().as_secs_f32());
+        print!("{}{}", text(&report), log.text());
+        println!("{} ({:.1} s)", summary(&report, &log), started.elapsed().as_secs_f32());
     }
-    Ok(match report.verdict() {
+    Ok(match verdict(&report, &log) {
         Verdict::Proven => exit::OK,
         Verdict::Explained => EXPLAINED,
         Verdict::Findings => FINDINGS,
     })
 }
 
-fn json(report: &Report) -> serde_json::Value {
+/// The report's own verdict, unless the log speaks against it.
+fn verdict(report: &Report, log: &Testimony) -> Verdict {
+    if log.lost.is_empty() { report.verdict() } else { Verdict::Findings }
+}
+
+fn json(report: &Report, log: &Testimony) -> serde_json::Value {
     let mut value = serde_json::to_value(report).expect("a report is texts, numbers and times");
-    value["verdict"] = serde_json::to_value(report.verdict()).expect("a verdict is a text");
+    value["verdict"] = serde_json::to_value(verdict(report, log)).expect("a verdict is a text");
+    value["gaps"] = serde_json::json!({ "confirmed": log.confirmed, "unknown": log.unknown, "lost": log.lost });
     value
 }
 
@@ -100,7 +119,7 @@ fn notes(text: &mut String, p: &Partition) {
     }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &Report, log: &Testimony) -> String {
     let sum = |count: fn(&Partition) -> u64| report.partitions.iter().map(count).sum::<u64>();
     let replayed = sum(|p| p.replayed);
     let stored = format!(
@@ -111,14 +130,14 @@ fn summary(report: &Report) -> String {
         report.target,
         report.snapshot_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     );
-    match report.verdict() {
+    match verdict(report, log) {
         Verdict::Proven => format!("PROVEN: {stored}: every record once"),
         Verdict::Explained => format!(
             "PROVEN, with explanations: {stored}: every record once, but for {} offsets skipped and {} read again by command",
             sum(|p| p.skipped_offsets),
             sum(|p| p.reread_offsets),
         ),
-        Verdict::Findings => format!("NOT PROVEN: {} findings in {stored}", report.findings.len()),
+        Verdict::Findings => format!("NOT PROVEN: {} findings in {stored}", report.findings.len() + log.lost.len()),
     }
 }
 

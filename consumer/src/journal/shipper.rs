@@ -27,7 +27,7 @@ pub async fn ship(store: Store, spool: Arc<Spool>, stop: Shutdown) -> io::Result
     let mut round: u32 = 0;
     loop {
         let stopping = stop.is_requested();
-        if round % ORPHAN_ROUNDS == 0 {
+        if round.is_multiple_of(ORPHAN_ROUNDS) {
             send_orphans(&store, &spool).await;
         }
         round = round.wrapping_add(1);

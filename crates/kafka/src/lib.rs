@@ -4,12 +4,14 @@
 //! options     one place that every client's settings go through
 //! admin       topics and group settings
 //! inspector   what the log itself says: topic ids, bounds, leader epochs (kafka-protocol, own sockets)
+//! log_reader  single places of a log, by a client outside any group
 //! evidence    what librdkafka knows and rdkafka does not show: generation, member id, leader epoch
 //! ```
 
 pub mod admin;
 pub mod evidence;
 pub mod inspector;
+pub mod log_reader;
 pub mod options;
 
 pub use inspector::Inspector;

@@ -26,10 +26,12 @@ mod chain;
 mod coverage;
 mod events;
 mod finding;
+mod gaps;
 mod ledger;
 mod snapshot;
 
 pub use finding::{Finding, Kind, Places};
+pub use gaps::{Gap, gaps};
 
 /// The tables that can be verified, as in `stored_offsets.target`.
 pub const TARGETS: [&str; 1] = [crate::sensor_readings::TARGET];
