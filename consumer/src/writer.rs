@@ -203,7 +203,12 @@ impl Writer {
                 () = stop.requested() => return None,
             };
             match self.store_until_settled(session, taken.parts, &mut refusals, stop).await {
-                End::Settled => self.buffer.done(),
+                End::Settled => {
+                    // However it was settled: claims wait for this word, and without a claim no
+                    // batch would come whose storing could say it.
+                    self.working(session);
+                    self.buffer.done();
+                }
                 End::SessionLost(error) => return Some(error),
             }
         }
@@ -273,12 +278,7 @@ impl Writer {
     }
 
     async fn stored(&self, session: &BatchWriter, parts: Vec<(Incarnation, Part)>, refusals: &mut Refusals) {
-        self.condition.send_if_modified(|condition| {
-            let working = Condition::Working(session.backend());
-            let changed = *condition != working;
-            *condition = working;
-            changed
-        });
+        self.working(session);
         for (incarnation, part) in parts {
             refusals.stored(part.row_count);
             self.metrics.stored(&part);
@@ -308,6 +308,9 @@ impl Writer {
         batch: &[Part],
         refusals: &mut Refusals,
     ) -> Result<Option<Isolation>, Error> {
+        if session.is_refused_widely(batch).await? {
+            return Ok(None);
+        }
         let rows = batch.iter().map(|part| part.row_count).sum();
         let allowance = refusals.allowance(rows, Instant::now());
         let isolation = session.isolate(batch, ISOLATION_BUDGET, allowance + 1).await?;
@@ -348,6 +351,15 @@ impl Writer {
         let claimed = self.topic_ids.lock().expect("nothing panics while it holds this lock");
         let other = batch.iter().any(|part| claimed.get(&part.log_id).is_some_and(|id| *id != view.topic_id));
         other.then(|| format!("topic {} was re-created: its id is {} now", self.topic, view.topic_id))
+    }
+
+    fn working(&self, session: &BatchWriter) {
+        self.condition.send_if_modified(|condition| {
+            let working = Condition::Working(session.backend());
+            let changed = *condition != working;
+            *condition = working;
+            changed
+        });
     }
 
     fn wait_for_database(&self, error: &Error) {

@@ -1,12 +1,13 @@
 //! When are rows that PostgreSQL refuses bad records, and when is the table wrong?
 //!
-//! Up to a tenth of the last minute's rows may be refused; beyond that it is the constraint that
-//! is wrong, and turning a whole stream into dead letters would hide it.
+//! Up to a tenth of a batch, and of the last minute's rows, may be refused; beyond that it is the
+//! constraint that is wrong, and turning a whole stream into dead letters would hide it.
 
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Refusals that are always allowed in a window, so that a slow stream can have a bad record at all.
+/// Refusals that are always allowed in a window and, by the window's leave, in a batch: a slow
+/// stream can have a bad record at all, and one in a batch of five is none too many.
 const FLOOR: u64 = 10;
 
 pub(super) struct Refusals {
@@ -25,8 +26,9 @@ impl Refusals {
         if now.duration_since(self.since) > WINDOW {
             *self = Self::new(now);
         }
-        let tenth = (self.rows + rows) / 10;
-        usize::try_from(tenth.max(FLOOR).saturating_sub(self.refused)).unwrap_or(usize::MAX)
+        let of_window = ((self.rows + rows) / 10).max(FLOOR).saturating_sub(self.refused);
+        let of_batch = (rows / 10).max(FLOOR);
+        usize::try_from(of_window.min(of_batch)).unwrap_or(usize::MAX)
     }
 
     pub(super) fn stored(&mut self, rows: u64) {
@@ -48,9 +50,18 @@ mod tests {
         let mut refusals = Refusals::new(now);
         assert_eq!(refusals.allowance(1, now), 10);
         refusals.stored(1_000);
-        assert_eq!(refusals.allowance(0, now), 100);
+        assert_eq!(refusals.allowance(1_000, now), 100);
         refusals.condemned(100);
         assert_eq!(refusals.allowance(0, now), 0);
         assert_eq!(refusals.allowance(0, now + WINDOW * 2), 10);
+    }
+
+    #[test]
+    fn what_went_well_before_excuses_no_batch() {
+        let now = Instant::now();
+        let mut refusals = Refusals::new(now);
+        refusals.stored(1_000_000);
+        assert_eq!(refusals.allowance(150, now), 15);
+        assert_eq!(refusals.allowance(50, now), 10);
     }
 }

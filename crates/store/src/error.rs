@@ -1,6 +1,6 @@
 //! What can go wrong between us and PostgreSQL, and what may be done about it.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -70,7 +70,11 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text.push_str(": ");
-            text.push_str(&error.to_string());
+            match error.downcast_ref::<DbError>() {
+                // Its detail quotes the row: long, of several lines, and another one at each retry.
+                Some(db) => text.push_str(&format!("{}: {} ({})", db.severity(), db.message(), db.code().code())),
+                None => text.push_str(&error.to_string()),
+            }
             cause = error.source();
         }
         text

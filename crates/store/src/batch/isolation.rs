@@ -3,11 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio_postgres::error::DbError;
 
 use super::transaction::{join_rows, split_rows};
 use super::{BatchWriter, Part};
 use crate::error::{Error, Result, session_survived};
+
+/// Rows of a sample.
+const SAMPLE: usize = 40;
+/// Smaller batches are not sampled: halving them is as quick.
+const SAMPLED_FROM: usize = 5 * SAMPLE;
 
 /// A row that PostgreSQL refuses by its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +50,27 @@ pub(super) fn is_bad_row(error: &DbError) -> bool {
 }
 
 impl BatchWriter {
+    /// Whether more than a tenth of a sample is refused: then it is the table that is wrong, and
+    /// looking for bad rows would only find as many as the time allows. The sample is spread over
+    /// the batch, so that a run of bad records is not taken for all of them, and begins elsewhere
+    /// each time, so that an unlucky one does not decide for ever. Always false for a small batch.
+    ///
+    /// # Errors
+    /// As [`BatchWriter::isolate`].
+    pub async fn is_refused_widely(&self, parts: &[Part]) -> Result<bool> {
+        let rows: Vec<_> = parts.iter().flat_map(|p| split_rows(&p.rows)).collect();
+        if rows.len() < SAMPLED_FROM {
+            return Ok(false);
+        }
+        let stride = rows.len() / SAMPLE;
+        let first = usize::try_from(Timestamp::now().subsec_nanosecond()).unwrap_or(0) / 1_000 % stride;
+        let mut refused = 0;
+        for row in rows.into_iter().skip(first).step_by(stride) {
+            refused += usize::from(self.rehearse(row).await?.is_some());
+        }
+        Ok(refused > SAMPLE / 10)
+    }
+
     /// Finds the rows of `parts` that PostgreSQL refuses. Stops at `budget`, and as soon as
     /// `enough` were found.
     ///
