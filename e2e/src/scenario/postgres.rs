@@ -76,9 +76,10 @@ async fn disk_full(mut rng: StdRng) -> Result<Hits> {
     let mut trial = Trial::begin(&site, any_protocol(&mut rng), 2).await?;
     for _ in 0..2 {
         trial.progress(&mut rng).await?;
-        let (full_at, before) = (Timestamp::now(), trial.pauses());
+        trial.resumed().await;
+        let full_at = Timestamp::now();
         site.postgres.fill_disk()?;
-        trial.paused_since(&before).await;
+        trial.paused().await;
         tokio::time::sleep(Duration::from_millis(u64::from(SESSION_MS) + 1_000)).await;
         let freed_at = Timestamp::now();
         site.postgres.free_disk()?;
@@ -96,9 +97,10 @@ async fn read_only(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let mut trial = Trial::begin(&site, any_protocol(&mut rng), 2).await?;
     for _ in 0..2 {
         trial.progress(&mut rng).await?;
-        let (from, before) = (Timestamp::now(), trial.pauses());
+        trial.resumed().await;
+        let from = Timestamp::now();
         site.postgres.set_read_only(&trial.plant.database, true).await?;
-        trial.paused_since(&before).await;
+        trial.paused().await;
         tokio::time::sleep(Duration::from_millis(u64::from(SESSION_MS) + 1_000)).await;
         let to = Timestamp::now();
         site.postgres.set_read_only(&trial.plant.database, false).await?;

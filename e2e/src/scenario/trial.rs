@@ -23,6 +23,7 @@ pub struct Trial {
     load: Option<Load>,
     poison_every: u64,
     hits: Hits,
+    passed: bool,
 }
 
 impl Trial {
@@ -43,7 +44,7 @@ impl Trial {
     pub async fn idle(site: &Arc<Site>, settings: Settings, count: usize) -> Result<Self> {
         let plant = Plant::new(site, settings).await?;
         let consumers = start(&plant, count).await?;
-        Ok(Self { plant, consumers, load: None, poison_every: 0, hits: Hits::new() })
+        Ok(Self { plant, consumers, load: None, poison_every: 0, hits: Hits::new(), passed: false })
     }
 
     /// Starts a load of at most `limit` events, one in `poison_every` of them poison.
@@ -108,17 +109,25 @@ impl Trial {
         Ok(self.plant.stored().await?.iter().map(|(_, next)| next).sum())
     }
 
-    /// How often each running consumer has paused so far, by its spool.
-    pub fn pauses(&self) -> Vec<usize> {
-        (1..=self.consumers.len()).map(|number| journal::spooled(&self.plant, &id(number), "paused")).collect()
-    }
-
-    /// Waits until every consumer has paused again since `before`.
-    pub async fn paused_since(&self, before: &[usize]) {
+    /// Waits until every consumer is paused, by its spool: known without the database.
+    pub async fn paused(&self) {
         wait_until(Duration::from_secs(30), "every consumer pauses", async || {
-            self.pauses().iter().zip(before).all(|(now, before)| now > before)
+            (1..=self.consumers.len()).all(|number| self.is_paused(number))
         })
         .await;
+    }
+
+    /// Waits until no consumer is paused.
+    pub async fn resumed(&self) {
+        wait_until(Duration::from_secs(60), "no consumer is paused any more", async || {
+            !(1..=self.consumers.len()).any(|number| self.is_paused(number))
+        })
+        .await;
+    }
+
+    fn is_paused(&self, number: usize) -> bool {
+        let spooled = |event_type| journal::spooled(&self.plant, &id(number), event_type);
+        spooled("paused") > spooled("resumed")
     }
 
     /// Waits until all partitions are owned, by all consumers between them.
@@ -144,12 +153,13 @@ impl Trial {
     /// What it found.
     pub async fn judged(mut self) -> Result<Hits> {
         let report = self.load_finished().await?;
-        oracle::judge(&self.plant, &report, HEAL).await.map_err(|error| error.context(self.last_words()))?;
-        Ok(self.taken_hits())
+        oracle::judge(&self.plant, &report, HEAL).await?;
+        Ok(self.passed())
     }
 
-    /// The hits so far; for scenarios that judge by themselves.
-    pub fn taken_hits(&mut self) -> Hits {
+    /// What was hit, when the scenario has judged by itself.
+    pub fn passed(mut self) -> Hits {
+        self.passed = true;
         std::mem::take(&mut self.hits)
     }
 
@@ -178,8 +188,8 @@ impl Trial {
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        // A wait that ran out is a panic: the logs are gone with the plant.
-        if std::thread::panicking() {
+        // The logs go with the plant.
+        if !self.passed {
             eprintln!("{}", self.last_words());
         }
     }
