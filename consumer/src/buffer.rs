@@ -173,6 +173,16 @@ impl Buffer {
         Some(Taken { parts })
     }
 
+    /// The session is gone: what is in flight and what grew under its claims is read again.
+    pub fn abandon(&self) {
+        let mut inner = self.lock();
+        inner.in_flight.clear();
+        inner.growing.clear();
+        inner.duties.clear();
+        inner.records = 0;
+        inner.bytes = 0;
+    }
+
     /// The batch in flight is stored, or given up.
     pub fn done(&self) {
         self.lock().in_flight.clear();

@@ -15,13 +15,13 @@ use resilience::Backoff;
 use store::claim::{Claimant, LogPartition, lock};
 use store::{Backend, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use crate::buffer::Incarnation;
 use crate::judgement::{Log, QUARANTINE_AFTER, Verdict, judge};
 use crate::metrics::Metrics;
-use crate::writer::{Condition, Reply};
+use crate::writer::{Claimed, Condition, Reply};
 
 /// Claims at once.
 const CONCURRENT: usize = 3;
@@ -107,14 +107,18 @@ impl Claims {
     /// Serves wishes until `stop`.
     ///
     /// # Errors
-    /// None so far: a claim is tried until it is answered or not wished for any more.
-    pub async fn run(self, mut requests: mpsc::Receiver<Request>, stop: Shutdown) -> Result<(), store::Error> {
+    /// When a claim panicked. Every other failure is tried again until the claim is not wished for any more.
+    pub async fn run(self, mut requests: mpsc::Receiver<Request>, stop: Shutdown) -> Result<(), JoinError> {
         let permits = Arc::new(Semaphore::new(CONCURRENT));
         let mut running = JoinSet::new();
         loop {
             let request = tokio::select! {
                 request = requests.recv() => request,
-                Some(_) = running.join_next(), if !running.is_empty() => continue,
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    // A panic in a claim is a bug: it ends this task, and with it the process, in order.
+                    ended?;
+                    continue;
+                }
                 () = stop.requested() => None,
             };
             let Some(request) = request else { return Ok(()) };
@@ -166,7 +170,11 @@ impl Claims {
         let view = self.inspector.topic(&self.topic).await?;
         let log = self.log_partition(&view, partition);
         let start_offset = self.start_offset(partition).await?;
-        let locked = lock(&self.store, self.target, &log).await?;
+        let locked = lock(&self.store, self.target, &log, writer).await?;
+        if !self.is_current(request) {
+            // Waiting took long enough for the partition to go: another owner's row is left alone.
+            return Ok(Reply::Superseded);
+        }
         // The bounds are asked for under the lock: before it, the owner was still moving.
         let bounds = self.inspector.bounds(&self.topic, &[partition]).await?[&partition];
         let epoch_end = match locked.stored().map(|stored| stored.leader_epoch) {
@@ -199,7 +207,7 @@ impl Claims {
                 if taken.claims_at_offset >= QUARANTINE_AFTER {
                     return self.give_up(request, &claimant, &view, taken).await;
                 }
-                Ok(Reply::Claimed { partition, incarnation, claim: claimant.claim, taken, writer, ended })
+                Ok(Reply::Claimed(Claimed { partition, incarnation, claim: claimant.claim, taken, writer, ended }))
             }
             Verdict::Quarantined(reason) => Ok(Reply::Quarantined { partition, incarnation, reason, new: false }),
             Verdict::Quarantine(reason) => {
@@ -221,7 +229,10 @@ impl Claims {
     ) -> Result<Reply, Failed> {
         let Request { partition, incarnation, .. } = *request;
         let reason = format!("no progress at offset {} in {} claims", taken.next_offset, taken.claims_at_offset);
-        let locked = lock(&self.store, self.target, &self.log_partition(view, partition)).await?;
+        let locked = lock(&self.store, self.target, &self.log_partition(view, partition), claimant.writer).await?;
+        if locked.stored().is_none_or(|stored| stored.claim != claimant.claim) {
+            return Ok(Reply::Superseded);
+        }
         locked.quarantine(claimant, taken.next_offset, &reason).await?;
         self.metrics.quarantines.add(1, &[]);
         Ok(Reply::Quarantined { partition, incarnation, reason, new: true })

@@ -104,8 +104,9 @@ pub struct Duty {
     pub condemned: BTreeMap<i64, Fault>,
     /// The first record after opening is to be stored alone.
     cautious: bool,
-    /// The client reached the end of the log after the last record.
-    pub at_end: bool,
+    /// The client reached the end of the log, which was here by what was known then.
+    at_end: Option<i64>,
+    opening_since: Instant,
     last_progress: Instant,
     /// Times in a row that it was stuck.
     pub stuck: u32,
@@ -128,7 +129,8 @@ impl Duty {
             unconfirmed: None,
             condemned: BTreeMap::new(),
             cautious: false,
-            at_end: false,
+            at_end: None,
+            opening_since: now,
             last_progress: now,
             stuck: 0,
             refusals: 0,
@@ -146,11 +148,14 @@ impl Duty {
     }
 
     /// The claim was taken at `next`. Returns the offset it went back from, if it did.
-    pub fn claimed(&mut self, claim: Uuid, log_id: i32, next: i64, cautious: bool) -> Option<i64> {
+    pub fn claimed(&mut self, claim: Uuid, log_id: i32, next: i64, cautious: bool, now: Instant) -> Option<i64> {
+        if self.log_id != log_id {
+            self.condemned.clear();
+        }
         let back = self.stored.filter(|known| *known > next);
         self.claim = Some(claim);
         self.log_id = log_id;
-        self.state = State::Opening;
+        self.open(now);
         self.stored = Some(next);
         self.position = next;
         self.cautious = cautious;
@@ -162,8 +167,24 @@ impl Duty {
     pub fn opened(&mut self, now: Instant) {
         self.state = State::Reading;
         self.fresh = true;
-        self.at_end = false;
+        self.at_end = None;
         self.last_progress = now;
+    }
+
+    /// The client reached the end of the log; `log_end` as last asked.
+    pub fn reached_end(&mut self, log_end: Option<i64>) {
+        self.at_end = Some(self.position.max(log_end.unwrap_or(0)));
+    }
+
+    /// To be opened (again) at the position.
+    pub fn open(&mut self, now: Instant) {
+        self.state = State::Opening;
+        self.opening_since = now;
+    }
+
+    /// How long the client could not be put to the position.
+    pub fn opening_for(&self, now: Instant) -> Duration {
+        now.duration_since(self.opening_since)
     }
 
     /// The partition is not to be read.
@@ -203,7 +224,7 @@ impl Duty {
             return Admission::Confirm;
         }
         self.fresh = false;
-        self.at_end = false;
+        self.at_end = None;
         self.before = self.position;
         self.position = offset + 1;
         self.last_progress = now;
@@ -215,12 +236,13 @@ impl Duty {
     }
 
     /// A batch was committed up to `next`.
-    pub fn stored(&mut self, next: i64) {
+    pub fn stored(&mut self, next: i64, now: Instant) {
         self.stored = Some(next);
         self.refusals = 0;
         self.cautious = false;
+        self.condemned = self.condemned.split_off(&next);
         if self.state == State::Proving {
-            self.state = State::Opening;
+            self.open(now);
         }
     }
 
@@ -229,8 +251,7 @@ impl Duty {
     /// can lie behind it for ever.
     pub fn is_stuck(&self, log_end: Option<i64>, now: Instant) -> bool {
         self.state == State::Reading
-            && !self.at_end
-            && log_end.is_some_and(|end| end > self.position)
+            && log_end.is_some_and(|end| end > self.position && self.at_end.is_none_or(|at_end| end > at_end))
             && now.duration_since(self.last_progress) > STUCK_AFTER
     }
 

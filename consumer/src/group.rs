@@ -71,7 +71,10 @@ impl Options {
             .set("auto.offset.reset", "error")
             // Tells a quiet partition from a stuck one.
             .set("enable.partition.eof", "true")
-            .set("max.poll.interval.ms", "60000")
+            // Also KIP-848's rebalance time-out: librdkafka 2.12 does not ask again for an assignment whose
+            // answer it lost (docs/kafka-notes.md), and the group waits this long for it. The poll thread
+            // never stays away for a fraction of it. librdkafka wants it no shorter than the session.
+            .set("max.poll.interval.ms", self.session_timeout_ms.max(10_000).to_string())
             // The default of 1000 starves a fast consumer; the queue bound is most of the memory.
             .set("fetch.queue.backoff.ms", "20")
             .set("queued.min.messages", "50000")

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kafka::evidence::{Member, member};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -38,12 +39,24 @@ pub enum Event {
 #[derive(Default)]
 pub struct Membership {
     events: Mutex<VecDeque<Event>>,
+    closing: AtomicBool,
 }
 
 impl Membership {
     /// The oldest event that was not answered yet.
     pub fn next_event(&self) -> Option<Event> {
         self.events.lock().expect("nothing panics while it holds this lock").pop_front()
+    }
+
+    /// From now on every callback is answered at once, inside it: the client's close waits for that
+    /// answer, and nobody else may be left to give it.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether callbacks answer themselves.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     fn note(&self, event: Event) {
@@ -63,11 +76,27 @@ impl ConsumerContext for Membership {
         let lost = consumer.assignment_lost();
         let member = member(consumer);
         let partitions = partitions(tpl);
+        if self.is_closing() {
+            decline(consumer, err, tpl);
+        }
         self.note(match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Event::Assign { partitions, member },
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => Event::Revoke { partitions, lost, member },
             other => Event::Failed(format!("{other:?}")),
         });
+    }
+}
+
+/// The answer of a member that is closing: nothing is taken, everything is given up.
+fn decline(consumer: &BaseConsumer<Membership>, err: RDKafkaRespErr, tpl: &Tpl) {
+    let assign = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    let answered = match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative if assign => consumer.incremental_assign(&Tpl::new()),
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(tpl),
+        _ => consumer.unassign(),
+    };
+    if let Err(error) = answered {
+        tracing::debug!(%error, "answering while closing");
     }
 }
 

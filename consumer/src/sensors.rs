@@ -258,7 +258,11 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
 async fn await_schema(store: &Store, stop: &Shutdown) -> Result<(), Failure> {
     let mut said = false;
     while !stop.is_requested() {
-        match schema_version::check(store).await {
+        let checked = tokio::select! {
+            checked = schema_version::check(store) => checked,
+            () = stop.requested() => return Ok(()),
+        };
+        match checked {
             Ok(_) => return Ok(()),
             Err(error) if error.is_transient() => {
                 if !said {

@@ -91,20 +91,7 @@ pub enum Reply {
         reason: String,
     },
     /// A claim was taken.
-    Claimed {
-        /// Partition.
-        partition: i32,
-        /// Under this incarnation.
-        incarnation: Incarnation,
-        /// Its token.
-        claim: Uuid,
-        /// The log's short key, the offset to read from and the claims in a row at it.
-        taken: store::claim::Taken,
-        /// The writer's backend that the claim names.
-        writer: Backend,
-        /// Backends that were ended to get the lock.
-        ended: Vec<Backend>,
-    },
+    Claimed(Claimed),
     /// The partition is in quarantine.
     Quarantined {
         /// Partition.
@@ -116,11 +103,30 @@ pub enum Reply {
         /// Whether this claim put it there.
         new: bool,
     },
+    /// The claim is not wished for any more.
+    Superseded,
     /// The target belongs to another group.
     ForeignGroup {
         /// Whose it is.
         group_id: String,
     },
+}
+
+/// A claim that was taken.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Partition.
+    pub partition: i32,
+    /// Under this incarnation.
+    pub incarnation: Incarnation,
+    /// Its token.
+    pub claim: Uuid,
+    /// The log's short key, the offset to read from and the claims in a row at it.
+    pub taken: store::claim::Taken,
+    /// The writer's backend that the claim names.
+    pub writer: Backend,
+    /// Backends that were ended to get the lock.
+    pub ended: Vec<Backend>,
 }
 
 /// See the module.
@@ -182,7 +188,7 @@ impl Writer {
             let Some(error) = self.serve(&session, &stop).await else { return Ok(()) };
             self.metrics.sessions_lost.add(1, &[]);
             self.wait_for_database(&error);
-            self.buffer.done();
+            self.buffer.abandon();
             self.reply(Reply::SessionLost { reason: error.chain() }).await;
         }
     }
@@ -230,7 +236,11 @@ impl Writer {
             }
             let batch: Vec<Part> = parts.iter().map(|(_, part)| part.clone()).collect();
             let began = Instant::now();
-            let outcome = session.store(&self.author, &batch, self.other_topic(&batch)).await;
+            // The poll thread has left its group by then: what is given up is read by the next owner.
+            let outcome = tokio::select! {
+                outcome = session.store(&self.author, &batch, self.other_topic(&batch)) => outcome,
+                () = stop.requested() => return End::Settled,
+            };
             self.metrics.batch_seconds.record(began.elapsed().as_secs_f64(), &[]);
             match outcome {
                 Outcome::Stored => {
@@ -316,6 +326,9 @@ impl Writer {
         let isolation = session.isolate(batch, ISOLATION_BUDGET, allowance + 1).await?;
         if isolation.bad.len() > allowance {
             return Ok(None);
+        }
+        if isolation.bad.is_empty() && isolation.complete {
+            return Err(Error::Refused("a batch was refused, but each of its rows is taken alone".into()));
         }
         refusals.condemned(isolation.bad.len());
         Ok(Some(isolation))

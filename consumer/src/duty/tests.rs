@@ -6,7 +6,7 @@ fn reading(next: i64) -> (Duty, Instant) {
     let now = Instant::now();
     let mut duty = Duty::new(Incarnation(1), now);
     assert!(duty.ask(now));
-    duty.claimed(Uuid::nil(), 1, next, false);
+    duty.claimed(Uuid::nil(), 1, next, false, now);
     duty.opened(now);
     (duty, now)
 }
@@ -16,7 +16,7 @@ fn nothing_is_accepted_before_the_claim() {
     let now = Instant::now();
     let mut duty = Duty::new(Incarnation(1), now);
     assert_eq!(duty.admit(0, now), Admission::Discard);
-    duty.claimed(Uuid::nil(), 1, 0, false);
+    duty.claimed(Uuid::nil(), 1, 0, false, now);
     assert_eq!(duty.admit(0, now), Admission::Discard);
 }
 
@@ -60,9 +60,9 @@ fn a_log_that_goes_back_while_reading_is_claimed_again() {
 #[test]
 fn an_offset_that_went_back_is_reported_and_obeyed() {
     let (mut duty, now) = reading(10);
-    duty.stored(40);
+    duty.stored(40, now);
     duty.reclaim(Incarnation(2), now, Duration::ZERO);
-    assert_eq!(duty.claimed(Uuid::nil(), 1, 25, false), Some(40));
+    assert_eq!(duty.claimed(Uuid::nil(), 1, 25, false, now), Some(40));
     assert_eq!(duty.position, 25);
 }
 
@@ -72,8 +72,9 @@ fn quiet_is_not_stuck() {
     let later = now + STUCK_AFTER + Duration::from_secs(1);
     assert!(duty.is_stuck(Some(11), later));
     assert!(!duty.is_stuck(Some(10), later));
-    duty.at_end = true;
+    duty.reached_end(Some(11));
     assert!(!duty.is_stuck(Some(11), later));
+    assert!(duty.is_stuck(Some(12), later), "the end was reached once, but the log has grown");
 }
 
 #[test]
@@ -90,11 +91,11 @@ fn settling_is_never_left_but_by_the_unassignment() {
 fn a_cautious_partition_stores_one_record_alone_and_then_reads_on() {
     let now = Instant::now();
     let mut duty = Duty::new(Incarnation(1), now);
-    duty.claimed(Uuid::nil(), 1, 7, true);
+    duty.claimed(Uuid::nil(), 1, 7, true, now);
     duty.opened(now);
     assert_eq!(duty.admit(7, now), Admission::Accept);
     assert_eq!(duty.admit(8, now), Admission::Discard);
-    duty.stored(8);
+    duty.stored(8, now);
     assert_eq!(duty.state, State::Opening);
     duty.opened(now);
     assert_eq!(duty.admit(8, now), Admission::Accept);

@@ -114,7 +114,7 @@ async fn send_orphans(store: &Store, spool: &Spool) {
 async fn send_file(store: &Store, path: &PathBuf) -> Result<usize, String> {
     let (mut from, mut events) = (0, 0);
     loop {
-        let chunk = read_chunk(path, from).map_err(|e| e.to_string())?;
+        let chunk = read_chunk(path, from, u64::MAX).map_err(|e| e.to_string())?;
         note_torn(&chunk);
         if chunk.next == from {
             std::fs::remove_file(path).map_err(|e| e.to_string())?;

@@ -78,8 +78,11 @@ impl Spool {
             segments.current_bytes = 0;
             segments.number = number;
         }
-        // One write: a line is there whole or not at all, as far as a killed process is concerned.
-        segments.current.write_all(&line)?;
+        if let Err(error) = segments.current.write_all(&line) {
+            // A part of a line must not be glued to the next one.
+            segments.current.set_len(segments.current_bytes)?;
+            return Err(error);
+        }
         segments.current_bytes += length;
         Ok(())
     }
@@ -94,7 +97,7 @@ impl Spool {
         if from >= visible {
             return Ok((Chunk { events: Vec::new(), next: from, torn: 0 }, closed));
         }
-        Ok((read_chunk(&segment_path(&self.directory, self.boot_id, number), from)?, closed))
+        Ok((read_chunk(&segment_path(&self.directory, self.boot_id, number), from, visible)?, closed))
     }
 
     /// A closed segment was sent whole.
@@ -135,12 +138,13 @@ impl Spool {
     }
 }
 
-pub(super) fn read_chunk(path: &Path, from: u64) -> io::Result<Chunk> {
+/// Reads whole lines from `from` to before `visible`: what lies behind it is still being written.
+pub(super) fn read_chunk(path: &Path, from: u64, visible: u64) -> io::Result<Chunk> {
     let mut file = BufReader::new(File::open(path)?);
     file.seek(SeekFrom::Start(from))?;
     let mut chunk = Chunk { events: Vec::new(), next: from, torn: 0 };
     let mut line = Vec::new();
-    while chunk.events.len() < CHUNK_EVENTS {
+    while chunk.events.len() < CHUNK_EVENTS && chunk.next < visible {
         line.clear();
         let read = file.read_until(b'\n', &mut line)?;
         if read == 0 {

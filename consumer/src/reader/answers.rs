@@ -8,7 +8,7 @@ use crate::claims::Request;
 use crate::duty::State;
 use crate::journal::Fact;
 use crate::judgement::CAUTIOUS_AFTER;
-use crate::writer::Reply;
+use crate::writer::{Claimed, Reply};
 
 /// First and longest wait before a refused partition is claimed again.
 const REFUSED_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -34,12 +34,11 @@ impl Reader<'_> {
                     }
                 }
                 Reply::SessionLost { reason } => self.session_lost(&reason),
-                Reply::Claimed { partition, incarnation, claim, taken, writer, ended } => {
-                    self.claimed(partition, incarnation, claim, taken, writer, &ended);
-                }
+                Reply::Claimed(claimed) => self.claimed(claimed, now),
                 Reply::Quarantined { partition, incarnation, reason, new } => {
                     self.quarantined(partition, incarnation, reason, new, now);
                 }
+                Reply::Superseded => {}
                 Reply::ForeignGroup { group_id } => return Some(End::ForeignGroup(group_id)),
             }
         }
@@ -57,7 +56,7 @@ impl Reader<'_> {
         if let Some(duty) = self.duties.get_mut(&partition) {
             let records = next - duty.stored.unwrap_or(next);
             self.parts.status.count(u64::try_from(records).unwrap_or(0), now);
-            duty.stored(next);
+            duty.stored(next, now);
         }
     }
 
@@ -103,15 +102,8 @@ impl Reader<'_> {
         }
     }
 
-    fn claimed(
-        &mut self,
-        partition: i32,
-        incarnation: Incarnation,
-        claim: uuid::Uuid,
-        taken: store::claim::Taken,
-        writer: store::Backend,
-        ended: &[store::Backend],
-    ) {
+    fn claimed(&mut self, claimed: Claimed, now: Instant) {
+        let Claimed { partition, incarnation, claim, taken, writer, ended } = claimed;
         if !self.is_current(partition, incarnation) || self.duties[&partition].state == State::Settling {
             return;
         }
@@ -124,7 +116,7 @@ impl Reader<'_> {
         }
         let cautious = taken.claims_at_offset >= CAUTIOUS_AFTER;
         let duty = self.duties.get_mut(&partition).expect("is_current found it");
-        let back = duty.claimed(claim, taken.log_id, taken.next_offset, cautious);
+        let back = duty.claimed(claim, taken.log_id, taken.next_offset, cautious, now);
         self.parts.buffer.begin(partition, buffer::Duty { incarnation, claim, log_id: taken.log_id });
         let fact =
             |detail| Fact { partition: Some(partition), claim: Some(claim), offset: Some(taken.next_offset), detail };

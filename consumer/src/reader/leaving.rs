@@ -28,8 +28,10 @@ impl Reader<'_> {
         for partition in self.duties.keys() {
             self.parts.buffer.end(*partition);
         }
+        // What was served before is answered here; from now on the callbacks answer themselves.
+        self.answer_closing();
+        self.consumer.context().close();
         self.consumer.unsubscribe();
-        // From here every callback is answered at once: closing with one unanswered hangs.
         let deadline = Instant::now() + UNASSIGN;
         loop {
             drop(self.consumer.poll(POLL));
@@ -62,21 +64,27 @@ impl Reader<'_> {
         self.take_replies(Instant::now());
     }
 
+    /// Journals what was served, and answers it unless its callback has.
     fn answer_closing(&mut self) {
         if let Some(settling) = self.settling.take() {
             self.unassign(&settling.partitions);
         }
         while let Some(event) = self.consumer.context().next_event() {
             match event {
+                // Taken and, with the leave, given up again: the group sees one owner at a time.
                 Event::Assign { partitions, member } => {
                     self.member = member;
-                    self.unassign(&partitions);
+                    if !self.consumer.context().is_closing() {
+                        self.assigned(&partitions, Instant::now());
+                    }
                 }
                 Event::Revoke { partitions, member, lost } => {
                     self.member = member;
                     let event_type = if lost { "lost" } else { "revoked" };
                     self.journal_partitions(event_type, &partitions);
-                    self.unassign(&partitions);
+                    if !self.consumer.context().is_closing() {
+                        self.unassign(&partitions);
+                    }
                 }
                 Event::Failed(_) => self.unassign(&[]),
             }

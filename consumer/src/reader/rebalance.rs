@@ -50,7 +50,7 @@ impl Reader<'_> {
     /// 2.12 repeats that query 500 ms later when a seek overtakes the first answer: the fetch then
     /// jumps to the end of the log without an error. From 0, whatever slips through lies before the
     /// position and is discarded.
-    fn assigned(&mut self, partitions: &[i32], now: Instant) {
+    pub(super) fn assigned(&mut self, partitions: &[i32], now: Instant) {
         self.joined = true;
         self.journal_partitions("assigned", partitions);
         self.park(partitions);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kafka::evidence::leader_epoch;
 use rdkafka::Message;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use schema::{Fault, ReasonCode};
 use store::batch::Letter;
 use store::sensor_readings::Origin;
@@ -23,6 +23,8 @@ use crate::journal::Fact;
 const BURST: usize = 2_000;
 /// Bound of putting the client to an offset.
 const SEEK: Duration = Duration::from_millis(500);
+/// A seek that is refused for this long never works: the fetcher has to be started again.
+const SEEK_REFUSED: Duration = Duration::from_millis(500);
 /// While the buffer is full: the wait before it is looked at again.
 const FULL_WAIT: Duration = Duration::from_millis(1);
 
@@ -83,7 +85,7 @@ impl Reader<'_> {
         // Read once more from the position: the claim holds, only the fetch is doubted.
         if let Some(duty) = self.duties.get_mut(&partition) {
             tracing::info!(partition, position = duty.position, offset, "a gap in the log; reading it once more");
-            duty.state = State::Opening;
+            duty.open(Instant::now());
         }
         self.park(&[partition]);
         self.open_claimed();
@@ -91,33 +93,81 @@ impl Reader<'_> {
 
     /// Puts the client to the offset of each fresh claim and lets it fetch.
     pub(super) fn open_claimed(&mut self) {
-        let due: Vec<(i32, i64)> = self
-            .duties
-            .iter()
-            .filter(|(_, duty)| duty.state == State::Opening)
-            .map(|(partition, duty)| (*partition, duty.position))
-            .collect();
-        for (partition, position) in due {
-            if let Err(error) = self.open(partition, position) {
-                tracing::debug!(partition, position, %error, "opening; tried again in the next turn");
-                continue;
-            }
-            if let Some(duty) = self.duties.get_mut(&partition) {
+        let now = Instant::now();
+        let opening = self.duties.iter().filter(|(_, duty)| duty.state == State::Opening);
+        let due: Vec<i32> = opening.map(|(partition, _)| *partition).collect();
+        if due.is_empty() {
+            return;
+        }
+        let mut opened = self.seek(&due);
+        // After an offset error the client's fetcher has stopped and refuses every seek.
+        let long = |partition: &i32| self.duties[partition].opening_for(now) > SEEK_REFUSED;
+        let refused: Vec<i32> = due.iter().filter(|p| !opened.contains(p) && long(p)).copied().collect();
+        if !refused.is_empty() {
+            opened.extend(self.assign_again(&refused));
+        }
+        for partition in &opened {
+            if let Some(duty) = self.duties.get_mut(partition) {
                 duty.opened(Instant::now());
-                // An application's pause survives reassignment: resume explicitly.
-                if self.paused.is_none()
-                    && let Err(error) = self.consumer.resume(&self.list(&[partition], None))
-                {
-                    tracing::warn!(partition, %error, "resume");
-                }
+            }
+        }
+        if self.paused.is_some() {
+            self.park(&opened);
+        } else if !opened.is_empty()
+            // An application's pause survives reassignment: resume explicitly.
+            && let Err(error) = self.consumer.resume(&self.list(&opened, None))
+        {
+            tracing::warn!(?opened, %error, "resume");
+        }
+    }
+
+    /// Seeks to the positions, all at once; the partitions for which it worked.
+    fn seek(&self, partitions: &[i32]) -> Vec<i32> {
+        match self.consumer.seek_partitions(self.at_positions(partitions), SEEK) {
+            Ok(answer) => {
+                let done = answer.elements().into_iter().filter(|element| element.error().is_ok());
+                done.map(|element| element.partition()).collect()
+            }
+            Err(error) => {
+                tracing::debug!(?partitions, %error, "seek; tried again in the next turn");
+                Vec::new()
             }
         }
     }
 
-    fn open(&self, partition: i32, position: i64) -> Result<(), KafkaError> {
-        let list = self.list(&[partition], Some(Offset::Offset(position)));
-        let answer = self.consumer.seek_partitions(list, SEEK)?;
-        answer.elements().iter().try_for_each(|element| element.error())
+    /// Stops the partitions' fetchers and starts them at the positions. Under the eager protocol
+    /// that takes the whole list.
+    fn assign_again(&mut self, partitions: &[i32]) -> Vec<i32> {
+        let list = self.at_positions(partitions);
+        let answered = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                self.consumer.incremental_unassign(&list).and_then(|()| self.consumer.incremental_assign(&list))
+            }
+            _ => {
+                let all: Vec<i32> = self.duties.keys().copied().collect();
+                self.consumer.assign(&self.at_positions(&all))
+            }
+        };
+        match answered {
+            Ok(()) => {
+                tracing::info!(?partitions, "the client's fetchers were started again");
+                partitions.to_vec()
+            }
+            Err(error) => {
+                tracing::warn!(?partitions, %error, "starting the client's fetchers again");
+                Vec::new()
+            }
+        }
+    }
+
+    fn at_positions(&self, partitions: &[i32]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            let position = Offset::Offset(self.duties.get(partition).map_or(0, |duty| duty.position));
+            list.add_partition_offset(&self.parts.topic, *partition, position)
+                .expect("a position is an offset that librdkafka takes");
+        }
+        list
     }
 
     /// An error instead of a record.
@@ -127,8 +177,9 @@ impl Reader<'_> {
             KafkaError::MessageConsumptionFatal(Code::UnreleasedInstanceId) => Some(End::Unreleased),
             KafkaError::MessageConsumptionFatal(code) => Some(End::Fatal(format!("{code:?}"))),
             KafkaError::PartitionEOF(partition) => {
+                let log_end = self.parts.status.log_end(*partition);
                 if let Some(duty) = self.duties.get_mut(partition) {
-                    duty.at_end = true;
+                    duty.reached_end(log_end);
                 }
                 None
             }
@@ -180,10 +231,11 @@ fn accept(
     Record { partition, offset }: Record,
 ) {
     let position = duty.before;
-    let appended_at = message.timestamp().to_millis().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let appended_at = message.timestamp().to_millis().filter(|ms| *ms >= 0);
+    let appended_at = appended_at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let at = Coordinates { position, offset, leader_epoch: leader_epoch(message), appended_at };
     row.clear();
-    let verdict = match duty.condemned.remove(&offset) {
+    let verdict = match duty.condemned.get(&offset).cloned() {
         Some(fault) => Err(fault),
         None => {
             let origin = Origin { consumer_id: &parts.consumer_id, log_id: duty.log_id, partition, offset };

@@ -24,6 +24,8 @@ use wire::Connection;
 
 /// Bound of one question, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Bound for one broker while there are others to ask.
+const IMPATIENT: Duration = Duration::from_millis(200);
 /// Kafka's `UNKNOWN_TOPIC_OR_PARTITION`.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 /// `ListOffsets` timestamps with a meaning of their own (KIP-79).
@@ -83,6 +85,8 @@ pub struct Inspector {
 struct State {
     connections: HashMap<String, Connection>,
     leaders: HashMap<(String, i32), String>,
+    /// Index of the bootstrap broker that answered last.
+    answered: usize,
 }
 
 impl Inspector {
@@ -215,9 +219,17 @@ impl Inspector {
             .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name(topic)))]))
             .with_allow_auto_topic_creation(false);
         let mut failed = Vec::new();
-        for address in &self.bootstrap {
-            let answer = match self.call(state, address, 12, &ask).await {
-                Ok(answer) => answer,
+        let first = state.answered;
+        for turn in 0..self.bootstrap.len() {
+            let index = (first + turn) % self.bootstrap.len();
+            let address = &self.bootstrap[index];
+            // A frozen broker must not hold up what the others can answer.
+            let bound = if turn + 1 < self.bootstrap.len() { IMPATIENT } else { TIMEOUT };
+            let answer = match self.call_within(state, address, 12, &ask, bound).await {
+                Ok(answer) => {
+                    state.answered = index;
+                    answer
+                }
                 Err(error) => {
                     failed.push(format!("{address} ({error})"));
                     continue;
@@ -251,6 +263,20 @@ impl Inspector {
     where
         Q: kafka_protocol::protocol::Request,
     {
+        self.call_within(state, address, version, ask, TIMEOUT).await
+    }
+
+    async fn call_within<Q>(
+        &self,
+        state: &mut State,
+        address: &str,
+        version: i16,
+        ask: &Q,
+        bound: Duration,
+    ) -> Result<Q::Response, Error>
+    where
+        Q: kafka_protocol::protocol::Request,
+    {
         // Taken out for the time of the call: one that fails, times out or is cancelled is not used again.
         let kept = state.connections.remove(address);
         let exchange = async {
@@ -261,13 +287,13 @@ impl Inspector {
             let answer = connection.call(version, ask).await?;
             Ok::<_, std::io::Error>((connection, answer))
         };
-        match tokio::time::timeout(TIMEOUT, exchange).await {
+        match tokio::time::timeout(bound, exchange).await {
             Ok(Ok((connection, answer))) => {
                 state.connections.insert(address.to_owned(), connection);
                 Ok(answer)
             }
             Ok(Err(error)) => Err(Error::Unreachable(error.to_string())),
-            Err(_) => Err(Error::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
+            Err(_) => Err(Error::Unreachable(format!("no answer within {} s", bound.as_secs_f32()))),
         }
     }
 }

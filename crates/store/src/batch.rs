@@ -161,7 +161,7 @@ impl BatchWriter {
         let outcome = if db.code().code() == schema::migrations::STALE_OWNER {
             let detail = db.detail().unwrap_or_default().to_owned();
             Outcome::StaleOwner { partitions: refused_partitions(&detail), detail }
-        } else if isolation::is_bad_row(db) {
+        } else if doing == transaction::COPYING && isolation::is_bad_row(db) {
             Outcome::BadRow(Error::Statement { doing, source })
         } else {
             Outcome::Fault(Error::Statement { doing, source })

@@ -81,11 +81,12 @@ pub struct Predecessor {
 /// Locks the stored offset of `log` for `target` and reads it.
 ///
 /// Waits for an open transaction of the previous owner; after 1 s terminates exactly the
-/// backend that the row names, if that one is in a transaction at all.
+/// backend that the row names, if that one is in a transaction at all. `own` is the claimant's own
+/// writer, which is never terminated: its transaction ends by itself.
 ///
 /// # Errors
 /// Transient ones, among them the lock not being had within some seconds.
-pub async fn lock(store: &Store, target: &str, log: &LogPartition) -> Result<Locked> {
+pub async fn lock(store: &Store, target: &str, log: &LogPartition, own: Backend) -> Result<Locked> {
     let client = store.pooled().await?;
     let log_id = log_id(&client, log).await?;
     let mut ended = Vec::new();
@@ -110,7 +111,7 @@ pub async fn lock(store: &Store, target: &str, log: &LogPartition) -> Result<Loc
             }
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 rollback(&client).await?;
-                ended.extend(end_writer(&client, target, log_id, log.partition).await?);
+                ended.extend(end_writer(&client, target, log_id, log.partition, own).await?);
             }
             Err(source) => {
                 let _ = Object::take(client);
@@ -169,12 +170,15 @@ async fn predecessor(
     log_id: i32,
     log: &LogPartition,
 ) -> Result<Option<Predecessor>> {
-    // Only a log that was first seen before ours: after a rename back and forth the newest counts.
+    // A partition that the old log did not have is no exception, as long as nothing of the new log
+    // has been adopted.
     let row = client
         .query_opt(
             "SELECT l.topic_id, o.next_offset FROM stored_offsets o JOIN kafka_logs l USING (log_id) \
-             WHERE o.target = $1 AND o.partition_number = $2 AND l.topic = $3 AND l.log_id <> $4 \
-             ORDER BY l.log_id DESC LIMIT 1",
+             WHERE o.target = $1 AND l.topic = $3 AND l.log_id <> $4 \
+               AND (o.partition_number = $2 OR NOT EXISTS (SELECT FROM stored_offsets n \
+                    WHERE n.target = $1 AND n.log_id = $4 AND n.quarantine_reason IS NULL)) \
+             ORDER BY o.partition_number = $2 DESC, l.log_id DESC LIMIT 1",
             &[&target, &log.partition, &log.topic, &log_id],
         )
         .await
@@ -193,14 +197,15 @@ async fn end_writer(
     target: &str,
     log_id: i32,
     partition: i32,
+    own: Backend,
 ) -> Result<Option<Backend>> {
     let row = client
         .query_opt(
             "SELECT a.pid, a.backend_start FROM stored_offsets o \
                JOIN pg_stat_activity a ON a.pid = o.writer_pid AND a.backend_start = o.writer_started_at \
               WHERE o.target = $1 AND o.log_id = $2 AND o.partition_number = $3 \
-                AND a.xact_start IS NOT NULL AND pg_terminate_backend(a.pid)",
-            &[&target, &log_id, &partition],
+                AND (a.pid, a.backend_start) <> ($4, $5) AND a.xact_start IS NOT NULL AND pg_terminate_backend(a.pid)",
+            &[&target, &log_id, &partition, &own.pid, &own.started_at],
         )
         .await
         .map_err(Error::doing("ending the previous owner's backend"))?;

@@ -21,7 +21,12 @@ pub(super) const LETTER: &str = "INSERT INTO dead_letters (target, log_id, parti
             l.record_key, l.payload, l.appended_at \
        FROM unnest($3::int[], $4::int[], $5::bigint[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::bytea[], \
                    $11::bytea[], $12::timestamptz[]) \
-         AS l(log_id, partition_number, kafka_offset, claim, reason_code, field, reason, record_key, payload, appended_at)";
+         AS l(log_id, partition_number, kafka_offset, claim, reason_code, field, reason, record_key, payload, appended_at) \
+     ON CONFLICT (target, log_id, partition_number, kafka_offset) DO UPDATE SET claim = EXCLUDED.claim, \
+         consumer_id = EXCLUDED.consumer_id, reason_code = EXCLUDED.reason_code, field = EXCLUDED.field, \
+         reason = EXCLUDED.reason, record_key = EXCLUDED.record_key, payload = EXCLUDED.payload, \
+         appended_at = EXCLUDED.appended_at, dead_at = EXCLUDED.dead_at, status = 'open', replayed_at = NULL, \
+         replayed_by = NULL";
 
 pub(super) const LEDGER: &str = "INSERT INTO batch_ledger (target, log_id, partition_number, claim, boot_id, \
      consumer_id, first_offset, next_offset, stored_rows, dead_letters, gaps, first_append_at, last_append_at) \
@@ -31,6 +36,9 @@ pub(super) const LEDGER: &str = "INSERT INTO batch_ledger (target, log_id, parti
                    $11::text[], $12::timestamptz[], $13::timestamptz[]) \
          AS e(log_id, partition_number, claim, first_offset, next_offset, stored_rows, dead_letters, gaps, \
               first_append_at, last_append_at)";
+
+/// The one step whose refusal can be a row's own fault.
+pub(super) const COPYING: &str = "copying the rows";
 
 /// Most bytes of dead letters that one INSERT carries.
 const LETTER_BYTES: usize = 4 * 1024 * 1024;
@@ -50,13 +58,13 @@ impl BatchWriter {
     ) -> Result<Option<V>, Failure> {
         let client = &self.session.client;
         let during = |doing| move |error| (doing, error);
-        // Sent back to back: the fence is the first statement that the server runs.
-        let (begun, fenced) = tokio::join!(biased; client.batch_execute("BEGIN"), self.fence(parts));
-        begun.map_err(during("beginning a batch"))?;
-        fenced.map_err(during("moving the stored offsets"))?;
+        // Not sent together with the fence: behind a BEGIN that failed, the server would run the fence
+        // as a transaction of its own, and the offset would move without its rows.
+        client.batch_execute("BEGIN").await.map_err(during("beginning a batch"))?;
+        self.fence(parts).await.map_err(during("moving the stored offsets"))?;
         let rows = async {
             let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
-            self.copy_rows(&rows).await.map_err(during("copying the rows"))?;
+            self.copy_rows(&rows).await.map_err(during(COPYING))?;
             self.letters(author, parts).await.map_err(during("storing dead letters"))?;
             self.ledger(author, parts).await.map_err(during("writing the ledger"))
         };

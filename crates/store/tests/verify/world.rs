@@ -70,7 +70,7 @@ impl World {
             claim: Uuid::new_v4(),
             writer: writer.backend(),
         };
-        let locked = millrace_store::claim::lock(&self.store, TARGET, &self.log(partition)).await?;
+        let locked = millrace_store::claim::lock(&self.store, TARGET, &self.log(partition), writer.backend()).await?;
         let taken = locked.take(&claimant, 0, false).await?;
         let (log_id, next) = (taken.log_id, taken.next_offset);
         Ok(Owned { log_id, partition, next, claim: claimant.claim, writer })
