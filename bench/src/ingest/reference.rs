@@ -1,0 +1,65 @@
+//! The reference: raw binary COPY of rows that were encoded beforehand.
+
+use std::pin::pin;
+use std::time::Instant;
+
+use anyhow::Result;
+use bytes::Bytes;
+use e2e::plant::Site;
+use futures_util::SinkExt as _;
+use store::sensor_readings::COPY;
+use tokio_postgres::{Client, Statement};
+
+use super::rows::Encoded;
+use super::{Run, ensure_stored, wal_bytes};
+use crate::cost::Meter;
+use crate::machine::load_average;
+use crate::pipeline::Pipeline;
+
+/// Signature, flags and header extension length (PostgreSQL manual, COPY, "Binary Format").
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// A field count of -1.
+const TRAILER: &[u8] = &[0xff, 0xff];
+
+/// Stores all rows through one connection.
+///
+/// # Errors
+/// When Postgres refuses, or holds another number of rows afterwards.
+pub async fn copy(site: &Site, pipeline: &Pipeline, encoded: &Encoded) -> Result<Run> {
+    let client = pipeline.connect().await?;
+    let statement = client.prepare(COPY).await?;
+    let meter = Meter::new(site, std::process::id())?;
+    let (load, wal) = (load_average(), wal_bytes(&client).await?);
+    let (before, began) = (meter.read(), Instant::now());
+    for chunks in &encoded.transactions {
+        transaction(&client, &statement, chunks).await?;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let cost = meter.read().since(before);
+    let wal = wal_bytes(&client).await? - wal;
+    ensure_stored(&client, encoded.rows).await?;
+    Ok(Run {
+        rows: encoded.rows,
+        seconds,
+        cost,
+        idle_cores: cost.idle / seconds,
+        others_cores: cost.others / seconds,
+        wal_bytes: wal,
+        transactions: encoded.transactions.len() as u64,
+        process: None,
+        load,
+    })
+}
+
+async fn transaction(client: &Client, statement: &Statement, chunks: &[Bytes]) -> Result<()> {
+    client.batch_execute("BEGIN").await?;
+    let mut sink = pin!(client.copy_in::<_, Bytes>(statement).await?);
+    sink.feed(Bytes::from_static(HEADER)).await?;
+    for chunk in chunks {
+        sink.feed(chunk.clone()).await?;
+    }
+    sink.feed(Bytes::from_static(TRAILER)).await?;
+    sink.finish().await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(())
+}
