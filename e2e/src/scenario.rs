@@ -16,6 +16,7 @@ use crate::plant::Site;
 
 pub mod barrier;
 pub mod journal;
+pub mod kafka;
 pub mod postgres;
 pub mod process;
 pub mod trial;
@@ -42,7 +43,7 @@ pub const RATE: u64 = 20_000;
 
 /// Every scenario that can share brokers and a Postgres with others.
 pub fn all() -> Vec<Scenario> {
-    [process::SCENARIOS, postgres::SCENARIOS].concat()
+    [process::SCENARIOS, postgres::SCENARIOS, kafka::SCENARIOS].concat()
 }
 
 /// Runs a scenario with a seed; the error names both.

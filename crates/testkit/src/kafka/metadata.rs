@@ -32,10 +32,12 @@ impl Kafka {
     /// # Errors
     /// When no group has ever been used on this cluster, or no broker answers.
     pub async fn coordinator_of(&self, group: &str) -> Result<i32> {
-        let metadata = self.metadata().await?;
-        let mut topics = metadata.topics().iter();
-        let offsets = topics.find(|topic| topic.name() == OFFSETS_TOPIC);
-        let count = offsets.context("no group has been used yet")?.partitions().len();
+        // In a block of its own: metadata is made of pointers, which must not be held over an await.
+        let count = {
+            let metadata = self.metadata().await?;
+            let offsets = metadata.topics().iter().find(|topic| topic.name() == OFFSETS_TOPIC);
+            offsets.context("no group has been used yet")?.partitions().len()
+        };
         let count = i32::try_from(count).context("counting the partitions of the offsets topic")?;
         ensure!(count > 0, "the offsets topic has no partitions yet");
         self.leader_of(OFFSETS_TOPIC, (java_hash(group) & i32::MAX) % count).await
