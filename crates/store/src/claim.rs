@@ -201,13 +201,16 @@ async fn end_writer(
 ) -> Result<Option<Backend>> {
     let row = client
         .query_opt(
-            "SELECT a.pid, a.backend_start FROM stored_offsets o \
+            // Ended in the select list, which is worked out for the joined row only. As a condition it
+            // would belong to the scan of the activity: every backend in a transaction would be ended.
+            "SELECT a.pid, a.backend_start, pg_terminate_backend(a.pid) FROM stored_offsets o \
                JOIN pg_stat_activity a ON a.pid = o.writer_pid AND a.backend_start = o.writer_started_at \
               WHERE o.target = $1 AND o.log_id = $2 AND o.partition_number = $3 \
-                AND (a.pid, a.backend_start) <> ($4, $5) AND a.xact_start IS NOT NULL AND pg_terminate_backend(a.pid)",
+                AND (a.pid, a.backend_start) <> ($4, $5) AND a.xact_start IS NOT NULL",
             &[&target, &log_id, &partition, &own.pid, &own.started_at],
         )
         .await
         .map_err(Error::doing("ending the previous owner's backend"))?;
-    Ok(row.map(|row| Backend { pid: row.get(0), started_at: row.get::<_, Timestamp>(1) }))
+    let ended = row.filter(|row| row.get(2));
+    Ok(ended.map(|row| Backend { pid: row.get(0), started_at: row.get::<_, Timestamp>(1) }))
 }
