@@ -60,7 +60,7 @@ pub async fn rows_are_exact(plant: &Plant, report: &Report) -> Result<()> {
         )
         .await?;
     let stored: BTreeSet<u64> = rows.iter().map(|row| row.get::<_, i64>(0).unsigned_abs()).collect();
-    let poisoned = |sequence: &u64| report.poison_every > 0 && sequence % report.poison_every == 0;
+    let poisoned = |sequence: &u64| report.poison_every > 0 && sequence.is_multiple_of(report.poison_every);
     let missing: Vec<u64> = (0..report.sent)
         .filter(|s| !poisoned(s) && !stored.contains(s) && !report.unacknowledged.contains(s))
         .collect();

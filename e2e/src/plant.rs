@@ -15,7 +15,7 @@ use crate::load::{Load, Recipe};
 /// Brokers and a Postgres.
 pub struct Site {
     /// Three brokers.
-    pub kafka: Kafka,
+    pub kafka: Arc<Kafka>,
     /// The server.
     pub postgres: Postgres,
 }
@@ -26,16 +26,19 @@ impl Site {
     /// # Errors
     /// When one does not start.
     pub async fn start() -> Result<Arc<Self>> {
-        Self::with(PostgresOptions::default()).await
+        let (kafka, postgres) =
+            tokio::try_join!(Kafka::start(KafkaOptions::default()), Postgres::start(PostgresOptions::default()))?;
+        Ok(Arc::new(Self { kafka: Arc::new(kafka), postgres }))
     }
 
-    /// The same with options for Postgres.
+    /// The same brokers with a Postgres of its own, for a scenario that does to all of it what the
+    /// next ones could not stand.
     ///
     /// # Errors
-    /// As [`Site::start`].
-    pub async fn with(postgres: PostgresOptions) -> Result<Arc<Self>> {
-        let (kafka, postgres) = tokio::try_join!(Kafka::start(KafkaOptions::default()), Postgres::start(postgres))?;
-        Ok(Arc::new(Self { kafka, postgres }))
+    /// When it does not start.
+    pub async fn beside(&self, postgres: PostgresOptions) -> Result<Arc<Self>> {
+        let postgres = Postgres::start(postgres).await?;
+        Ok(Arc::new(Self { kafka: Arc::clone(&self.kafka), postgres }))
     }
 }
 
@@ -52,6 +55,8 @@ pub struct Settings {
     pub partitions: i32,
     /// Most records of a batch.
     pub batch_max_records: u32,
+    /// Session time-out of the group, ms.
+    pub session_ms: u32,
 }
 
 impl Default for Settings {
@@ -62,6 +67,7 @@ impl Default for Settings {
             static_membership: false,
             partitions: 6,
             batch_max_records: 20_000,
+            session_ms: SESSION_MS,
         }
     }
 }
@@ -83,7 +89,7 @@ pub struct Plant {
     scratch: Scratch,
 }
 
-/// Session time-out of the groups, ms.
+/// Session time-out of most groups, ms.
 pub const SESSION_MS: u32 = 3_000;
 
 impl Plant {
@@ -106,7 +112,7 @@ impl Plant {
         };
         plant.create_topic().await?;
         let options = plant.kafka_options();
-        kafka::admin::set_group_timeouts(&options, "e2e", &plant.group, SESSION_MS, 500).await?;
+        kafka::admin::set_group_timeouts(&options, "e2e", &plant.group, plant.settings.session_ms, 500).await?;
         let status = plant.command(&["migrate"]).await?;
         ensure!(status.0 == 0, "consumer migrate: {}", status.1);
         Ok(plant)
@@ -172,7 +178,7 @@ impl Plant {
         let program = Program::named("consumer")?
             .args(["sensors", "--id", id, "--http-addr", "127.0.0.1:0", "--topic", &self.topic])
             .args(["--group", &self.group, "--protocol", settings.protocol, "--assignor", settings.assignor])
-            .args(["--session-timeout-ms", &SESSION_MS.to_string()])
+            .args(["--session-timeout-ms", &settings.session_ms.to_string()])
             .args(["--batch-max-records", &settings.batch_max_records.to_string()])
             .args([format!("--static-membership={}", settings.static_membership)])
             .args(args)

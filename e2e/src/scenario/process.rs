@@ -263,11 +263,11 @@ async fn rolling_restart(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let mut consumers = start(&plant, 3).await?;
     let load = plant.load(RATE, u64::MAX, 0)?;
     let mut hits = Hits::new();
-    for victim in 0..3 {
+    for (number, consumer) in (1..).zip(&mut consumers) {
         some_load(&plant, &mut rng).await?;
-        consumers[victim].term()?;
-        consumers[victim].wait(Duration::from_secs(6)).await?;
-        consumers[victim] = plant.consumer(&id(victim + 1))?;
+        consumer.term()?;
+        consumer.wait(Duration::from_secs(6)).await?;
+        *consumer = plant.consumer(&id(number))?;
         owned_by(&plant, 3).await;
         *hits.entry(format!("static restart ({})", plant.settings.protocol)).or_default() += 1;
     }

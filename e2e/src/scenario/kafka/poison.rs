@@ -13,8 +13,8 @@ use crate::scenario::{HEAL, Hits};
 
 pub(super) async fn some(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let mut trial = Trial::idle(&site, any_protocol(&mut rng), 2).await?;
-    trial.load(100_000, 10_000)?;
-    let report = trial.sent(100_000).await?;
+    trial.load(60_000, 10_000)?;
+    let report = trial.sent(60_000).await?;
     oracle::judge(&trial.plant, &report, HEAL).await?;
     for _ in 0..report.poison() {
         trial.hit("poison among events");

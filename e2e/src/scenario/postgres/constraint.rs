@@ -24,8 +24,8 @@ pub(super) async fn some_rows(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> 
     let mut trial = Trial::idle(&site, any_protocol(&mut rng), 2).await?;
     let check = format!("sequence % {REFUSED_EVERY} <> 7");
     constrain(&trial.plant, "no_sevens", &check).await?;
-    trial.load(100_000, 0)?;
-    let mut report = trial.sent(100_000).await?;
+    trial.load(60_000, 0)?;
+    let mut report = trial.sent(60_000).await?;
     trial.plant.drained(HEAL).await?;
 
     let refused: BTreeSet<u64> = (0..report.sent).filter(|sequence| sequence % REFUSED_EVERY == 7).collect();

@@ -1,5 +1,6 @@
 //! An older copy of the database is put back: the stored offsets go back, and are obeyed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -17,8 +18,8 @@ use crate::scenario::{Hits, journal};
 
 /// The batches of the restored database are held up for a moment, so that the mirror in Kafka can
 /// be seen at the old offsets.
-pub(super) async fn older_copy(mut rng: StdRng) -> Result<Hits> {
-    let site = Site::with(PostgresOptions::default()).await?;
+pub(super) async fn older_copy(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let site = site.beside(PostgresOptions::default()).await?;
     let mut trial = Trial::begin(&site, any_protocol(&mut rng), 2).await?;
     trial.progress(&mut rng).await?;
     let copy = site.postgres.copy_data_dir().await?;
