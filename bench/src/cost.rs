@@ -76,7 +76,8 @@ impl Cost {
             client: self.client - earlier.client,
             postgres: self.postgres - earlier.postgres,
             brokers: self.brokers - earlier.brokers,
-            others: self.others - earlier.others,
+            // A difference of large numbers, each rounded to a tick.
+            others: (self.others - earlier.others).max(0.0),
             idle: self.idle - earlier.idle,
         }
     }

@@ -4,8 +4,7 @@ use std::fs;
 
 use jiff::Timestamp;
 
-/// One paragraph: processors, memory, kernel, file system cache mode of nothing: only what is
-/// needed to compare two pages, and the load at the start.
+/// One line: time, processors, memory, kernel and the load at the start.
 pub fn describe() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let models: Vec<&str> = processors
