@@ -113,12 +113,19 @@ impl Reader<'_> {
         }
         if self.paused.is_some() {
             self.park(&opened);
-        } else if !opened.is_empty()
-            // An application's pause survives reassignment: resume explicitly.
-            && let Err(error) = self.consumer.resume(&self.list(&opened, None))
-        {
-            tracing::warn!(?opened, %error, "resume");
+        } else if !opened.is_empty() {
+            self.resume(&opened);
         }
+    }
+
+    /// Lets the client fetch at the positions. An application's pause survives reassignment, so this
+    /// is said explicitly each time. And the seek follows the resume, because it is the seek that
+    /// wakes librdkafka's broker thread: resumed alone, a partition sleeps for up to a second.
+    pub(super) fn resume(&self, partitions: &[i32]) {
+        if let Err(error) = self.consumer.resume(&self.list(partitions, None)) {
+            tracing::warn!(?partitions, %error, "resume");
+        }
+        self.seek(partitions);
     }
 
     /// Seeks to the positions, all at once; the partitions for which it worked.

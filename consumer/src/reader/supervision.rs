@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
-
 use super::Reader;
 use crate::duty::State;
 use crate::journal::Fact;
@@ -37,8 +35,8 @@ impl Reader<'_> {
                 self.record("paused", Fact { detail: Some(why.clone()), ..Fact::default() });
             }
             (Some(_), None) => {
-                if let Err(error) = self.consumer.resume(&self.list(&reading, None)) {
-                    tracing::warn!(%error, "resume");
+                if !reading.is_empty() {
+                    self.resume(&reading);
                 }
                 for partition in &reading {
                     if let Some(duty) = self.duties.get_mut(partition) {
