@@ -189,7 +189,7 @@ async fn while_kafka_is_away_it_waits_and_counts_and_then_nothing_is_missing_or_
 
 /// Shares the brokers of the test before it: three of them are not started for nothing.
 async fn without_kafka_a_stop_names_what_was_not_delivered(kafka: &Kafka) {
-    let start = || Run::plant(&kafka.bootstrap(), &id("plant"), 100, None);
+    let start = || Run::plant_flushing(&kafka.bootstrap(), &id("plant"), 100, None, 3);
     let (patient, hasty) = (start(), start());
     let metric = async |name| patient.metric(name).await.min(hasty.metric(name).await);
     wait_until(DEADLINE, "events are acknowledged", async || metric("producer_events_acknowledged_total").await > 100)

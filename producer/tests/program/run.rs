@@ -36,10 +36,15 @@ impl Run {
     }
 
     /// Twenty pressure sensors.
+    /// Waits for acknowledgements at its end for as long as a busy machine may need.
     pub fn plant(brokers: &str, id: &str, rate: u32, database_url: Option<&str>) -> Self {
+        Self::plant_flushing(brokers, id, rate, database_url, 60)
+    }
+
+    pub fn plant_flushing(brokers: &str, id: &str, rate: u32, database_url: Option<&str>, flush_s: u32) -> Self {
         Self::start(brokers, |program, _| {
             let program = program
-                .args(["sensor", "--type", "pressure", "--id", id, "--flush-timeout-s", "3"])
+                .args(["sensor", "--type", "pressure", "--id", id, "--flush-timeout-s", &flush_s.to_string()])
                 .args(["--rate", &rate.to_string()]);
             match database_url {
                 Some(url) => program.env("DATABASE_URL", url),
