@@ -90,13 +90,18 @@ struct Growing {
 }
 
 /// See the module. One per process.
-#[derive(Default)]
 pub struct Buffer {
+    limits: Limits,
     inner: Mutex<Inner>,
     filled: Notify,
 }
 
 impl Buffer {
+    /// An empty one.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, inner: Mutex::default(), filled: Notify::new() }
+    }
+
     /// Begins an incarnation: what an older one left is discarded.
     pub fn begin(&self, partition: i32, duty: Duty) {
         let mut inner = self.lock();
@@ -117,24 +122,26 @@ impl Buffer {
         self.lock().duties.get(&partition).is_some_and(|duty| duty.incarnation == incarnation)
     }
 
-    /// Appends one record under the partition's current duty.
-    pub fn append(&self, partition: i32, at: Coordinates, outcome: Outcome<'_>) {
+    /// Appends one record under the partition's current duty. Returns whether the batch has
+    /// reached a bound.
+    pub fn append(&self, partition: i32, at: Coordinates, outcome: Outcome<'_>) -> bool {
         let mut inner = self.lock();
-        let Some(duty) = inner.duties.get(&partition).copied() else { return };
+        let Some(duty) = inner.duties.get(&partition).copied() else { return false };
         let (_, growing) = inner.growing.entry(partition).or_insert_with(|| (duty, Growing::new(duty, partition, at)));
         let bytes = growing.append(at, outcome);
         inner.records += 1;
         inner.bytes += bytes;
+        let full = inner.is_full(self.limits);
         if inner.records == 1 {
             drop(inner);
             self.filled.notify_one();
         }
+        full
     }
 
     /// Whether the batch has reached a bound.
-    pub fn is_full(&self, limits: Limits) -> bool {
-        let inner = self.lock();
-        inner.records >= limits.records || inner.bytes >= limits.bytes
+    pub fn is_full(&self) -> bool {
+        self.lock().is_full(self.limits)
     }
 
     /// Whether nothing of the partition is growing or in flight.
@@ -194,6 +201,10 @@ impl Buffer {
 }
 
 impl Inner {
+    fn is_full(&self, limits: Limits) -> bool {
+        self.records >= limits.records || self.bytes >= limits.bytes
+    }
+
     fn discard(&mut self, partition: i32) -> usize {
         let Some((_, growing)) = self.growing.remove(&partition) else { return 0 };
         self.records -= growing.records;
@@ -266,6 +277,10 @@ impl Growing {
 mod tests {
     use super::*;
 
+    fn buffer() -> Buffer {
+        Buffer::new(Limits { records: 2, bytes: 1_000 })
+    }
+
     fn duty(incarnation: u64) -> Duty {
         Duty { incarnation: Incarnation(incarnation), claim: Uuid::from_u128(incarnation.into()), log_id: 1 }
     }
@@ -276,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_gap_of_the_log_is_kept_beside_the_rows() {
-        let buffer = Buffer::default();
+        let buffer = buffer();
         buffer.begin(3, duty(1));
         buffer.append(3, at(10, 10), Outcome::Row(b"a"));
         buffer.append(3, at(11, 14), Outcome::Row(b"b"));
@@ -288,25 +303,26 @@ mod tests {
 
     #[test]
     fn a_new_incarnation_discards_what_the_old_one_read() {
-        let buffer = Buffer::default();
+        let buffer = buffer();
         buffer.begin(0, duty(1));
-        buffer.append(0, at(0, 0), Outcome::Row(b"old"));
+        assert!(!buffer.append(0, at(0, 0), Outcome::Row(b"old")));
+        assert!(buffer.append(0, at(1, 1), Outcome::Row(b"old")) && buffer.is_full());
         buffer.begin(0, duty(2));
         assert!(buffer.take_now().is_none());
         assert!(!buffer.is_current(0, Incarnation(1)));
-        assert!(!buffer.is_full(Limits { records: 1, bytes: 1 }));
+        assert!(!buffer.is_full());
     }
 
     #[test]
     fn nothing_is_appended_without_a_duty() {
-        let buffer = Buffer::default();
+        let buffer = buffer();
         buffer.append(0, at(0, 0), Outcome::Row(b"x"));
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn a_batch_in_flight_keeps_the_partition_unsettled() {
-        let buffer = Buffer::default();
+        let buffer = buffer();
         buffer.begin(0, duty(1));
         buffer.append(0, at(0, 0), Outcome::Row(b"x"));
         let _taken = buffer.take_now().expect("one record");

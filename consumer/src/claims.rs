@@ -152,6 +152,9 @@ impl Claims {
                     };
                     if text != said {
                         tracing::warn!(partition = request.partition, error = text, "a claim is tried again");
+                        let Request { partition, incarnation, .. } = request;
+                        let _ =
+                            self.replies.send(Reply::Delayed { partition, incarnation, reason: text.clone() }).await;
                         said = text;
                     }
                     tokio::time::sleep(backoff.next_delay()).await;

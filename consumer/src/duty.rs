@@ -112,6 +112,8 @@ pub struct Duty {
     pub stuck: u32,
     /// Refusals in a row.
     pub refusals: u32,
+    /// Why the claim that is being made was not made at once.
+    pub delayed: Option<String>,
 }
 
 impl Duty {
@@ -134,6 +136,7 @@ impl Duty {
             last_progress: now,
             stuck: 0,
             refusals: 0,
+            delayed: None,
         }
     }
 
@@ -144,6 +147,7 @@ impl Duty {
         }
         self.incarnation = incarnation;
         self.claim = None;
+        self.delayed = None;
         self.state = State::Claiming { due: now + wait, asked: false };
     }
 

@@ -22,7 +22,7 @@ use schema::Fault;
 use store::sensor_readings::Origin;
 use tokio::sync::{mpsc, watch};
 
-use crate::buffer::{Buffer, Incarnation, Limits};
+use crate::buffer::{Buffer, Incarnation};
 use crate::claims::Request;
 use crate::duty::{Duty, State};
 use crate::journal::{Fact, Journal};
@@ -76,8 +76,6 @@ pub struct Parts {
     pub config: ClientConfig,
     /// Decoder and row encoder.
     pub encode: Encode,
-    /// Bounds of a batch.
-    pub limits: Limits,
     /// Filled here, emptied by the writer.
     pub buffer: Arc<Buffer>,
     /// To the claims.

@@ -134,7 +134,8 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
     let meter = opentelemetry::global::meter("consumer");
     let metrics = Metrics::new(&meter);
     let status = Arc::new(Status::default());
-    let buffer = Arc::new(Buffer::default());
+    let limits = Limits { records: options.batch_max_records as usize, bytes: options.batch_max_bytes as usize };
+    let buffer = Arc::new(Buffer::new(limits));
     let current = Arc::new(Mutex::new(BTreeMap::new()));
     let topic_ids = Arc::new(Mutex::new(BTreeMap::new()));
     let (replies, mut inbox) = mpsc::channel(4_096);
@@ -202,7 +203,6 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
         topic: options.topic.clone(),
         config,
         encode,
-        limits: Limits { records: options.batch_max_records as usize, bytes: options.batch_max_bytes as usize },
         buffer,
         requests,
         current,

@@ -11,9 +11,9 @@ use serde::Serialize;
 pub struct Partition {
     /// Partition number.
     pub partition: i32,
-    /// Name of its state: claiming, opening, reading, paused, quarantined, settling.
+    /// Name of its state: claiming, opening, reading, proving, paused, quarantined, settling.
     pub state: &'static str,
-    /// Why, for paused and quarantined.
+    /// Why, for paused, quarantined, and claiming that does not go through.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Next offset to be read.

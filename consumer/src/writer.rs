@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use kafka::Inspector;
 use lifecycle::Shutdown;
 use resilience::Backoff;
-use schema::{Fault, ReasonCode};
-use store::batch::{Author, BatchWriter, Isolation, Outcome, Part};
+use schema::Fault;
+use store::batch::{Author, BatchWriter, Outcome, Part};
 use store::{Backend, Error, Store};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -28,12 +28,11 @@ use uuid::Uuid;
 use crate::buffer::{Buffer, Incarnation};
 use crate::metrics::Metrics;
 
+mod isolation;
 mod refusals;
 
 use refusals::Refusals;
 
-/// Time that isolating bad rows may take in one batch.
-const ISOLATION_BUDGET: Duration = Duration::from_secs(5);
 /// Bound of asking for the topic's id during a batch.
 const TOPIC_CHECK: Duration = Duration::from_millis(500);
 
@@ -102,6 +101,15 @@ pub enum Reply {
         reason: String,
         /// Whether this claim put it there.
         new: bool,
+    },
+    /// A claim could not be made yet; it is tried again.
+    Delayed {
+        /// Partition.
+        partition: i32,
+        /// Under this incarnation.
+        incarnation: Incarnation,
+        /// Why.
+        reason: String,
     },
     /// The claim is not wished for any more.
     Superseded,
@@ -308,46 +316,6 @@ impl Writer {
         for (incarnation, part) in parts {
             let reason = reason.to_owned();
             self.reply(Reply::Reclaim { partition: part.partition, incarnation, reason }).await;
-        }
-    }
-
-    /// Finds the refused rows; `None` when they are too many to be bad records.
-    async fn isolate(
-        &self,
-        session: &BatchWriter,
-        batch: &[Part],
-        refusals: &mut Refusals,
-    ) -> Result<Option<Isolation>, Error> {
-        if session.is_refused_widely(batch).await? {
-            return Ok(None);
-        }
-        let rows = batch.iter().map(|part| part.row_count).sum();
-        let allowance = refusals.allowance(rows, Instant::now());
-        let isolation = session.isolate(batch, ISOLATION_BUDGET, allowance + 1).await?;
-        if isolation.bad.len() > allowance {
-            return Ok(None);
-        }
-        if isolation.bad.is_empty() && isolation.complete {
-            return Err(Error::Refused("a batch was refused, but each of its rows is taken alone".into()));
-        }
-        refusals.condemned(isolation.bad.len());
-        Ok(Some(isolation))
-    }
-
-    /// Every part is read again from its stored offset, the refused rows as letters: their bytes
-    /// are not kept here.
-    async fn condemn(&self, parts: Vec<(Incarnation, Part)>, isolation: Isolation) {
-        let mut faults: BTreeMap<i32, BTreeMap<i64, Fault>> = BTreeMap::new();
-        for bad in isolation.bad {
-            let constraint = bad.constraint.map(|name| format!(" (constraint {name})")).unwrap_or_default();
-            let text = format!("SQLSTATE {}{constraint}: {}", bad.sql_state, bad.message);
-            let fault = Fault::new(ReasonCode::RefusedByDatabase, None, text);
-            faults.entry(bad.partition).or_default().insert(bad.offset, fault);
-        }
-        for (incarnation, part) in parts {
-            let partition = part.partition;
-            let faults = faults.remove(&partition).unwrap_or_default();
-            self.reply(Reply::Condemned { partition, incarnation, faults }).await;
         }
     }
 

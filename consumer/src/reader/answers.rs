@@ -38,6 +38,11 @@ impl Reader<'_> {
                 Reply::Quarantined { partition, incarnation, reason, new } => {
                     self.quarantined(partition, incarnation, reason, new, now);
                 }
+                Reply::Delayed { partition, incarnation, reason } => {
+                    if let Some(duty) = self.duties.get_mut(&partition).filter(|duty| duty.incarnation == incarnation) {
+                        duty.delayed = Some(reason);
+                    }
+                }
                 Reply::Superseded => {}
                 Reply::ForeignGroup { group_id } => return Some(End::ForeignGroup(group_id)),
             }

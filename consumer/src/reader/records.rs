@@ -31,7 +31,7 @@ const FULL_WAIT: Duration = Duration::from_millis(1);
 impl Reader<'_> {
     /// Takes what is there, at most a burst. Waits for the first record only.
     pub(super) fn poll(&mut self) -> Option<End> {
-        if self.paused.is_none() && self.parts.buffer.is_full(self.parts.limits) {
+        if self.paused.is_none() && self.parts.buffer.is_full() {
             // Not polling keeps what is prefetched; pausing would throw it away. See `follow_writer`
             // for how long this may last.
             self.full_since.get_or_insert_with(Instant::now);
@@ -40,6 +40,8 @@ impl Reader<'_> {
         }
         self.full_since = None;
         let mut timeout = self.poll_timeout();
+        // One look at the clock for a burst, after the wait for its first record.
+        let mut arrived = None;
         for _ in 0..BURST {
             // The message borrows the consumer, so it is judged by parts of `self` other than it.
             match self.consumer.poll(timeout) {
@@ -51,9 +53,13 @@ impl Reader<'_> {
                         parts.metrics.discarded.add(1, &[]);
                         continue;
                     };
-                    let admission = duty.admit(view.offset, Instant::now());
+                    let admission = duty.admit(view.offset, *arrived.get_or_insert_with(Instant::now));
                     match admission {
-                        Admission::Accept => accept(parts, duty, row, &message, view),
+                        Admission::Accept => {
+                            if accept(parts, duty, row, &message, view) {
+                                return None;
+                            }
+                        }
                         Admission::Discard => parts.metrics.discarded.add(1, &[]),
                         Admission::Confirm | Admission::WentBack => {
                             drop(message);
@@ -66,9 +72,6 @@ impl Reader<'_> {
                         return Some(end);
                     }
                 }
-            }
-            if self.parts.buffer.is_full(self.parts.limits) {
-                return None;
             }
             timeout = Duration::ZERO;
         }
@@ -229,14 +232,15 @@ impl Record {
     }
 }
 
-/// Decodes and buffers a record that was admitted. The message is dropped right after.
+/// Decodes and buffers a record that was admitted; whether the batch is full then. The message is
+/// dropped right after.
 fn accept(
     parts: &super::Parts,
     duty: &mut Duty,
     row: &mut Vec<u8>,
     message: &BorrowedMessage<'_>,
     Record { partition, offset }: Record,
-) {
+) -> bool {
     let position = duty.before;
     let appended_at = message.timestamp().to_millis().filter(|ms| *ms >= 0);
     let appended_at = appended_at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -263,5 +267,5 @@ fn accept(
             appended_at,
         }),
     };
-    parts.buffer.append(partition, at, outcome);
+    parts.buffer.append(partition, at, outcome)
 }

@@ -15,7 +15,7 @@ const FULL_LIMIT: Duration = Duration::from_millis(500);
 impl Reader<'_> {
     /// Pauses what is read while the writer waits for the database or cannot keep up, and resumes it.
     pub(super) fn follow_writer(&mut self, now: Instant) {
-        let full = self.parts.buffer.is_full(self.parts.limits);
+        let full = self.parts.buffer.is_full();
         let reason = match &*self.parts.condition.borrow() {
             Condition::Waiting(reason) => Some(reason.clone()),
             Condition::Working(_) if full && self.full_since.is_some_and(|s| now.duration_since(s) > FULL_LIMIT) => {
@@ -85,6 +85,8 @@ impl Reader<'_> {
                 let (state, reason) = match &duty.state {
                     State::Reading if self.paused.is_some() => ("paused", self.paused.clone()),
                     State::Quarantined { reason, .. } => ("quarantined", Some(reason.clone())),
+                    // Without a session of the writer no claim is made.
+                    State::Claiming { .. } => ("claiming", duty.delayed.clone().or_else(|| self.paused.clone())),
                     state => (state.name(), None),
                 };
                 Partition { partition, state, reason, position: duty.position, stored: duty.stored, log_end: None }

@@ -25,7 +25,12 @@ pub fn decode(payload: Option<&[u8]>) -> Result<SensorReading<'_>, Fault> {
         let text = format!("{} bytes, at most {MAX_EVENT_BYTES} are accepted", bytes.len());
         return Err(Fault::new(ReasonCode::Oversized, None, text));
     }
-    let reading: SensorReading<'_> = serde_json::from_slice(bytes).map_err(|error| diagnose(bytes, &error))?;
+    let text = std::str::from_utf8(bytes).map_err(|utf8| {
+        let text = format!("not UTF-8 from byte {}", utf8.valid_up_to());
+        Fault::new(ReasonCode::InvalidUtf8, None, text)
+    })?;
+    // From checked text, because serde_json would check each string again.
+    let reading: SensorReading<'_> = serde_json::from_str(text).map_err(|error| diagnose(text, &error))?;
     check(&reading)?;
     Ok(reading)
 }
@@ -64,24 +69,20 @@ fn unknown_version(version: u64) -> Fault {
     Fault::new(ReasonCode::UnknownVersion, Some("version"), text)
 }
 
-/// Names the fault of bytes that the strict pass refused with `error`.
-fn diagnose(bytes: &[u8], error: &serde_json::Error) -> Fault {
-    if let Err(utf8) = std::str::from_utf8(bytes) {
-        let text = format!("not UTF-8 from byte {}", utf8.valid_up_to());
-        return Fault::new(ReasonCode::InvalidUtf8, None, text);
-    }
+/// Names the fault of a text that the strict pass refused with `error`.
+fn diagnose(json: &str, error: &serde_json::Error) -> Fault {
     let message = error.to_string();
     if message.starts_with("recursion limit exceeded") {
         return Fault::new(ReasonCode::NestedTooDeep, None, "nested deeper than 128 levels");
     }
     if message.starts_with("number out of range") {
-        return Fault::new(ReasonCode::OutOfRange, field_of(bytes).as_deref(), message);
+        return Fault::new(ReasonCode::OutOfRange, field_of(json).as_deref(), message);
     }
     if error.classify() != Category::Data {
         return Fault::new(ReasonCode::InvalidJson, None, message);
     }
     // Another version may have other fields: its number explains more than the first odd field.
-    if let Some(version) = version_of(bytes).filter(|version| *version != u64::from(VERSION)) {
+    if let Some(version) = version_of(json).filter(|version| *version != u64::from(VERSION)) {
         return unknown_version(version);
     }
     let quoted = || message.split('`').nth(1).map(str::to_owned);
@@ -92,23 +93,23 @@ fn diagnose(bytes: &[u8], error: &serde_json::Error) -> Fault {
     } else if message.starts_with("duplicate field") {
         (ReasonCode::DuplicateField, quoted())
     } else if message.starts_with("invalid value: integer") {
-        (ReasonCode::OutOfRange, field_of(bytes))
+        (ReasonCode::OutOfRange, field_of(json))
     } else {
-        (ReasonCode::WrongType, field_of(bytes))
+        (ReasonCode::WrongType, field_of(json))
     };
     let text = field.as_deref().filter(|field| !message.contains(*field)).map(|field| format!("`{field}`: {message}"));
     Fault::new(code, field.as_deref(), text.unwrap_or(message))
 }
 
-fn version_of(bytes: &[u8]) -> Option<u64> {
-    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+fn version_of(json: &str) -> Option<u64> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
     value.get("version")?.as_u64()
 }
 
 /// The field at which the strict pass stops.
-fn field_of(bytes: &[u8]) -> Option<String> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let error = serde_path_to_error::deserialize::<_, SensorReading<'_>>(&mut json).err()?;
+fn field_of(json: &str) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let error = serde_path_to_error::deserialize::<_, SensorReading<'_>>(&mut deserializer).err()?;
     let path = error.path().to_string();
     (path != ".").then_some(path)
 }
