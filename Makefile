@@ -11,6 +11,8 @@ stack := deploy/$(STACK)/stack
 # Not from the environment: some systems set NAME.
 NAME =
 SEEDS = 20
+# Seeds at the same time; each wants a core.
+JOBS = 1
 
 testkit := cargo run -q -p millrace-testkit --
 
@@ -56,9 +58,9 @@ test: services-for-tests ## all tests, against brokers and a Postgres of their o
 	@cargo build --workspace
 	@$(testkit) run -- cargo test --workspace --no-fail-fast
 
-soak: services-for-tests ## SEEDS=20: the fault matrix, with that many seeds
+soak: services-for-tests ## SEEDS=20 JOBS=1: the fault matrix, with that many seeds
 	@cargo build --release
-	@cargo run --release -q -p e2e --bin soak -- --seeds $(SEEDS)
+	@cargo run --release -q -p e2e --bin soak -- --seeds $(SEEDS) --jobs $(JOBS)
 
 bench: services-for-tests ## speed, as a ratio against raw COPY in the same run
 	@cargo build --release

@@ -51,7 +51,6 @@ pub fn all() -> Vec<Scenario> {
 /// # Errors
 /// What the scenario or its oracle found.
 pub async fn run(scenario: Scenario, site: &Arc<Site>, seed: u64) -> Result<Hits> {
-    println!("{}: seed {seed}", scenario.name);
     let rng = StdRng::seed_from_u64(seed);
     // A task of its own: a panic in it is a failure like any other.
     let run = tokio::spawn((scenario.run)(Arc::clone(site), rng)).await;

@@ -189,8 +189,8 @@ async fn while_kafka_is_away_it_waits_and_counts_and_then_nothing_is_missing_or_
 
 /// Shares the brokers of the test before it: three of them are not started for nothing.
 async fn without_kafka_a_stop_names_what_was_not_delivered(kafka: &Kafka) {
-    let start = || Run::plant_flushing(&kafka.bootstrap(), &id("plant"), 100, None, 3);
-    let (patient, hasty) = (start(), start());
+    let start = |flush_s| Run::plant_flushing(&kafka.bootstrap(), &id("plant"), 100, None, flush_s);
+    let (patient, hasty) = (start(3), start(600));
     let metric = async |name| patient.metric(name).await.min(hasty.metric(name).await);
     wait_until(DEADLINE, "events are acknowledged", async || metric("producer_events_acknowledged_total").await > 100)
         .await;
@@ -208,7 +208,7 @@ async fn without_kafka_a_stop_names_what_was_not_delivered(kafka: &Kafka) {
     let said = patient.process.output();
     assert!(said.contains("not every event is acknowledged") && said.contains(" undelivered="), "{said}");
 
-    let never = start();
+    let never = start(3);
     wait_until(DEADLINE, "it serves", async || never.get("/readyz").await.contains("waiting for kafka")).await;
     never.process.term().expect("it runs");
     assert_eq!(never.exit().await, Some(0), "nothing was sent: {}", never.process.last_output());

@@ -80,7 +80,7 @@ impl Barrier {
             "SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database() AND {}",
             self.phase.seen()
         );
-        wait_until(Duration::from_secs(30), "a batch stands at the barrier", async || {
+        wait_until(Duration::from_secs(60), "a batch stands at the barrier", async || {
             self.watcher.query_opt(&query, &[&id]).await.is_ok_and(|row| row.is_some())
         })
         .await;

@@ -1,7 +1,7 @@
 //! Faults of the consumer processes: killed, stopped, restarted, scaled.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use rand::RngExt as _;
@@ -48,16 +48,23 @@ pub async fn start(plant: &Plant, count: usize) -> Result<Vec<Process>> {
     Ok(consumers)
 }
 
-/// Waits until all partitions are claimed and their owners are `count` different live consumers.
+/// Waits until all partitions are read and their owners are `count` different consumers that live
+/// now: only heartbeats from after the call count, so that a killed one's last is none, and only
+/// partitions whose claim is the beating process's own.
 pub async fn owned_by(plant: &Plant, count: usize) {
     let wanted = (i64::from(plant.settings.partitions), i64::try_from(count).expect("few"));
+    // The server's clock is the machine's.
+    let since = SystemTime::now();
     wait_until(Duration::from_secs(60), "the consumers own all partitions", async || {
         let Ok(client) = plant.connect().await else { return false };
         client
             .query_one(
-                "SELECT count(*), count(DISTINCT h.consumer_id) FROM consumer_health h, unnest(h.assigned_partitions) p \
-                  WHERE h.status = 'running' AND h.last_heartbeat > clock_timestamp() - interval '2.5 s'",
-                &[],
+                "SELECT count(*), count(DISTINCT h.consumer_id) FROM consumer_health h, \
+                        jsonb_to_recordset(h.partition_states) AS p(partition integer, state text) \
+                  WHERE h.status = 'running' AND h.last_heartbeat > $1 AND p.state = 'reading' \
+                    AND EXISTS (SELECT 1 FROM stored_offsets o \
+                                 WHERE o.partition_number = p.partition AND o.boot_id = h.boot_id)",
+                &[&since],
             )
             .await
             .is_ok_and(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)) == wanted)
@@ -235,7 +242,8 @@ async fn leaves(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
         ensure!(status.code() == Some(0), "it ended with {status}:\n{}", consumers[victim].last_output());
         taken_over(&plant, &id(victim + 1)).await;
         left += 1;
-        ensure!(leaves_seen(&plant)? >= left, "the coordinator did not see a leave");
+        let (seen, said) = leaves_seen(&plant)?;
+        ensure!(seen >= left, "the coordinator saw {seen} leaves, not {left}:\n{said}\n{}", consumers[victim].output());
         consumers[victim] = plant.consumer(&id(victim + 1))?;
         owned_by(&plant, 3).await;
         *hits.entry(format!("SIGTERM ({})", plant.settings.protocol)).or_default() += 1;
@@ -244,17 +252,18 @@ async fn leaves(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     Ok(hits)
 }
 
-/// Leaves of the group that the brokers logged; an expired member is logged otherwise.
-fn leaves_seen(plant: &Plant) -> Result<usize> {
-    let mut seen = 0;
+/// Leaves of the group that the brokers logged, and all that they logged of it; an expired member
+/// is logged otherwise.
+fn leaves_seen(plant: &Plant) -> Result<(usize, String)> {
+    let mut said = String::new();
     for broker in plant.site.kafka.brokers() {
         let log = std::fs::read_to_string(broker.log())?;
         let of_group = log.lines().filter(|line| line.contains(&plant.group));
-        seen += of_group
-            .filter(|line| line.contains("explicit `LeaveGroup` request") || line.contains("left the consumer group"))
-            .count();
+        of_group.for_each(|line| said.extend([line, "\n"]));
     }
-    Ok(seen)
+    let is_leave =
+        |line: &&str| line.contains("explicit `LeaveGroup` request") || line.contains("left the consumer group");
+    Ok((said.lines().filter(is_leave).count(), said))
 }
 
 async fn rolling_restart(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {

@@ -12,6 +12,15 @@ use tokio::{
 
 pub const DEADLINE: Duration = Duration::from_secs(180);
 
+/// With what it printed, when the test fails.
+impl Drop for Run {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.process.name(), self.process.output());
+        }
+    }
+}
+
 /// A producer id that no other test uses.
 pub fn id(what: &str) -> String {
     format!("{what}-{}", uuid::Uuid::new_v4().simple())
