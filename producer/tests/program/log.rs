@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
 };
 use schema::{sensor_reading, topics::SENSOR_READINGS};
 use uuid::Uuid;
@@ -35,7 +36,7 @@ pub fn read_topic(brokers: &str, producer_id: &str) -> Vec<Event> {
     let topic = SENSOR_READINGS.name;
     let mut events = Vec::new();
     for partition in 0..SENSOR_READINGS.partitions {
-        let (_, end) = consumer.fetch_watermarks(topic, partition, DEADLINE).expect("the brokers answer");
+        let end = log_end(&consumer, topic, partition);
         let mut one = TopicPartitionList::new();
         one.add_partition_offset(topic, partition, Offset::Beginning).expect("a good offset");
         consumer.assign(&one).expect("it can be assigned");
@@ -49,6 +50,21 @@ pub fn read_topic(brokers: &str, producer_id: &str) -> Vec<Event> {
         }
     }
     events
+}
+
+/// Asked again while leaders move: soon after brokers came back each goes home to its preferred
+/// one, and the client's query does not follow.
+fn log_end(consumer: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, DEADLINE) {
+            Ok((_, end)) => return end,
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(error) => panic!("the end of partition {partition}: {error}"),
+        }
+    }
 }
 
 fn event(message: &rdkafka::message::BorrowedMessage<'_>) -> Option<(String, Event)> {
