@@ -230,10 +230,10 @@ impl<'a> Reader<'a> {
             return;
         }
         self.mirror_due = now + MIRROR;
-        self.mirror_now(CommitMode::Async);
+        self.mirror_now();
     }
 
-    fn mirror_now(&mut self, mode: CommitMode) {
+    fn mirror_now(&mut self) {
         let mut list = TopicPartitionList::new();
         for (&partition, duty) in &self.duties {
             let Some(stored) = duty.stored.filter(|stored| self.mirrored.get(&partition) != Some(stored)) else {
@@ -243,11 +243,15 @@ impl<'a> Reader<'a> {
                 self.mirrored.insert(partition, stored);
             }
         }
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, mode)
-        {
-            tracing::debug!(%error, "mirroring offsets");
-            self.mirrored.clear();
+        if list.count() == 0 {
+            return;
+        }
+        match self.consumer.commit(&list, CommitMode::Async) {
+            Ok(()) => self.consumer.context().commit_sent(),
+            Err(error) => {
+                tracing::debug!(%error, "mirroring offsets");
+                self.mirrored.clear();
+            }
         }
     }
 

@@ -265,8 +265,15 @@ impl Plant {
     /// # Errors
     /// When the ends of the log cannot be had.
     pub async fn drained(&self, deadline: Duration) -> Result<()> {
-        let ends = self.log_ends().await.context("asking for the log's ends")?;
         let until = Instant::now() + deadline;
+        // Leaders still move after a broker was away.
+        let ends = loop {
+            match self.log_ends().await.context("asking for the log's ends") {
+                Ok(ends) => break ends,
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(error),
+            }
+        };
         loop {
             let stored = self.stored().await;
             let drained = stored.as_ref().is_ok_and(|stored| {

@@ -8,10 +8,11 @@ use e2e::plant::Site;
 use e2e::scenario::{all, run};
 
 /// A line for each part that can die: a process, the database, a broker, and a hand-over.
-const CORE: [&str; 7] = [
+const CORE: [&str; 8] = [
     "consumer kill -9, random phases",
     "consumer kill -9, named phases",
     "stopped between claim and first fetch",
+    "SIGTERM: drained, seen as a leave",
     "rolling restart, static members",
     "Postgres kill -9",
     "broker kill -9",

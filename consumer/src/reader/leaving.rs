@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 
 use super::Reader;
 use crate::duty::State;
@@ -12,6 +12,8 @@ use crate::writer::Condition;
 
 /// Time to store what was read.
 const DRAIN: Duration = Duration::from_millis(2_500);
+/// Time for Kafka to take the last mirrored offsets.
+const MIRRORED: Duration = Duration::from_millis(500);
 /// Time for the group to take the partitions back.
 const UNASSIGN: Duration = Duration::from_millis(1_000);
 /// One poll while leaving.
@@ -23,8 +25,9 @@ impl Reader<'_> {
         self.record("leaving", Fact::default());
         if orderly {
             self.drain();
-            self.mirror_now(CommitMode::Async);
+            self.mirror_now();
         }
+        self.await_commits();
         for partition in self.duties.keys() {
             self.parts.buffer.end(*partition);
         }
@@ -43,6 +46,16 @@ impl Reader<'_> {
         }
         self.parts.current.lock().expect("nothing panics while it holds this lock").clear();
         self.record("stopped", Fact::default());
+    }
+
+    /// Waits for the answer of the last mirrored offsets. librdkafka 2.12 that is closed with one
+    /// outstanding, under the cooperative protocol, ends without telling the group (docs/kafka-notes.md).
+    fn await_commits(&mut self) {
+        let deadline = Instant::now() + MIRRORED;
+        while self.consumer.context().is_committing() && Instant::now() < deadline {
+            drop(self.consumer.poll(POLL));
+            self.answer_closing();
+        }
     }
 
     /// Nothing more is accepted; what is buffered goes through the writer.

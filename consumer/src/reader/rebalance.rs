@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 
@@ -90,7 +90,7 @@ impl Reader<'_> {
         let hopeless = matches!(*self.parts.condition.borrow(), Condition::Waiting(_));
         if settled || hopeless || now >= settling.deadline {
             let partitions = self.settling.take().map(|settling| settling.partitions).unwrap_or_default();
-            self.mirror_now(CommitMode::Async);
+            self.mirror_now();
             self.unassign(&partitions);
             self.answer_events(now);
         }

@@ -9,8 +9,8 @@ use rand::rngs::StdRng;
 use testkit::{Process, wait_until};
 
 use super::barrier::{BATCH_PHASES, Barrier, Phase};
-use super::{HEAL, Hits, RATE, Scenario};
-use crate::oracle;
+use super::trial::Trial;
+use super::{Hits, Scenario};
 use crate::plant::{Plant, SESSION_MS, Settings, Site};
 
 /// The process lines of the matrix.
@@ -72,83 +72,52 @@ pub async fn owned_by(plant: &Plant, count: usize) {
     .await;
 }
 
-/// Lets the load run for a while that the seed picks.
-async fn some_load(plant: &Plant, rng: &mut StdRng) -> Result<()> {
-    let more = rng.random_range(5_000..20_000);
-    let aim = plant.stored_records().await? + more;
-    wait_until(Duration::from_secs(60), "the load goes on", async || {
-        plant.stored_records().await.is_ok_and(|stored| stored >= aim)
-    })
-    .await;
-    Ok(())
-}
-
-async fn verdict(plant: &Plant, load: crate::load::Load, consumers: &[Process]) -> Result<()> {
-    let report = load.finish(0).await?;
-    oracle::judge(plant, &report, HEAL).await.map_err(|error| {
-        let logs: Vec<String> = consumers.iter().map(|c| format!("--- {}\n{}", c.name(), c.last_output())).collect();
-        error.context(logs.join("\n"))
-    })
-}
-
 async fn kills(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-    let mut consumers = start(&plant, 3).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 3).await?;
     for _ in 0..4 {
-        some_load(&plant, &mut rng).await?;
+        trial.progress(&mut rng).await?;
         tokio::time::sleep(Duration::from_micros(rng.random_range(0..200_000))).await;
-        let victim = rng.random_range(0..3);
-        consumers[victim].kill();
-        consumers[victim] = plant.consumer(&id(victim + 1))?;
-        *hits.entry(format!("kill -9 ({})", plant.settings.protocol)).or_default() += 1;
+        let victim = rng.random_range(1..=3);
+        trial.consumers[victim - 1].kill();
+        trial.start_consumer(victim)?;
+        trial.hit_with_protocol("kill -9");
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 async fn kills_in_phase(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-    let mut consumers = start(&plant, 3).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 3).await?;
     for phase in BATCH_PHASES.into_iter().cycle().take(6) {
-        some_load(&plant, &mut rng).await?;
-        let victim = rng.random_range(0..3);
-        let barrier = Barrier::up(&plant, phase).await?;
-        barrier.reached(&id(victim + 1)).await;
-        consumers[victim].kill();
+        trial.progress(&mut rng).await?;
+        let victim = rng.random_range(1..=3);
+        let barrier = Barrier::up(&trial.plant, phase).await?;
+        barrier.reached(&id(victim)).await;
+        trial.consumers[victim - 1].kill();
         barrier.down().await?;
-        consumers[victim] = plant.consumer(&id(victim + 1))?;
-        owned_by(&plant, 3).await;
-        *hits.entry(format!("kill -9, {}", phase.name())).or_default() += 1;
+        trial.start_consumer(victim)?;
+        trial.owned().await;
+        trial.hit(format!("kill -9, {}", phase.name()));
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 /// Stopped in each phase until others own its partitions, then woken: its claim is refused, in the
 /// server, and the refusal is seen from the database's side.
 async fn zombies(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-    let consumers = start(&plant, 3).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 3).await?;
     for phase in BATCH_PHASES.into_iter().cycle().take(6) {
-        some_load(&plant, &mut rng).await?;
-        let victim = rng.random_range(0..3);
-        let barrier = Barrier::up(&plant, phase).await?;
-        barrier.reached(&id(victim + 1)).await;
-        consumers[victim].stop()?;
+        trial.progress(&mut rng).await?;
+        let victim = rng.random_range(1..=3);
+        let barrier = Barrier::up(&trial.plant, phase).await?;
+        barrier.reached(&id(victim)).await;
+        trial.consumers[victim - 1].stop()?;
         barrier.down().await?;
-        taken_over(&plant, &id(victim + 1)).await;
-        consumers[victim].cont()?;
-        owned_by(&plant, 3).await;
-        *hits.entry(format!("SIGSTOP, {}", phase.name())).or_default() += 1;
+        taken_over(&trial.plant, &id(victim)).await;
+        trial.consumers[victim - 1].cont()?;
+        trial.owned().await;
+        trial.hit(format!("SIGSTOP, {}", phase.name()));
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 /// Waits until nothing is claimed by `victim` any more.
@@ -166,52 +135,47 @@ async fn taken_over(plant: &Plant, victim: &str) {
 /// The second member joins, is stopped before it can claim, loses its session, and wakes: it may
 /// claim over the new owner, who is refused, asks why, and claims again.
 async fn stopped_unclaimed(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-    let mut consumers = start(&plant, 1).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 1).await?;
     for _ in 0..2 {
-        some_load(&plant, &mut rng).await?;
-        let joined = events(&plant, "assigned", &id(2)).await?;
-        let barrier = Barrier::up(&plant, Phase::RowsBuffered).await?;
-        consumers.push(plant.consumer(&id(2))?);
+        trial.progress(&mut rng).await?;
+        let joined = events(&trial.plant, "assigned", &id(2)).await?;
+        let barrier = Barrier::up(&trial.plant, Phase::RowsBuffered).await?;
+        trial.start_consumer(2)?;
         wait_until(Duration::from_secs(30), "it is assigned and not claimed", async || {
-            events(&plant, "assigned", &id(2)).await.is_ok_and(|now| now > joined)
+            events(&trial.plant, "assigned", &id(2)).await.is_ok_and(|now| now > joined)
         })
         .await;
-        let zombie = consumers.last().context("it was just started")?;
-        zombie.stop()?;
+        trial.consumers[1].stop()?;
         barrier.down().await?;
         // Past the session: the first member owns everything again.
         tokio::time::sleep(Duration::from_millis(u64::from(SESSION_MS) + 2_500)).await;
-        zombie.cont()?;
-        owned_by(&plant, 2).await;
-        let zombie = consumers.pop().context("it was just started")?;
-        zombie.kill();
-        owned_by(&plant, 1).await;
-        *hits.entry("SIGSTOP between ASSIGN and claim".into()).or_default() += 1;
+        trial.consumers[1].cont()?;
+        trial.owned().await;
+        trial.consumers.truncate(1);
+        trial.owned().await;
+        trial.hit("SIGSTOP between ASSIGN and claim");
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 /// Claimed, with an empty log, so that nothing can have been fetched; stopped; then the load begins.
 async fn stopped_unfetched(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let mut hits = Hits::new();
     for _ in 0..2 {
-        let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-        let consumers = start(&plant, 2).await?;
+        let mut trial = Trial::idle(&site, any_protocol(&mut rng), 2).await?;
         wait_until(Duration::from_secs(30), "every partition is claimed", async || {
-            plant.stored().await.is_ok_and(|stored| stored.len() == 6)
+            trial.plant.stored().await.is_ok_and(|stored| stored.len() == 6)
         })
         .await;
-        consumers[0].stop()?;
-        let load = plant.load(RATE, 100_000, 0)?;
-        taken_over(&plant, &id(1)).await;
-        consumers[0].cont()?;
-        owned_by(&plant, 2).await;
-        verdict(&plant, load, &consumers).await?;
-        *hits.entry("SIGSTOP between claim and first fetch".into()).or_default() += 1;
+        trial.consumers[0].stop()?;
+        trial.load(100_000, 0)?;
+        taken_over(&trial.plant, &id(1)).await;
+        trial.consumers[0].cont()?;
+        trial.owned().await;
+        trial.hit("SIGSTOP between claim and first fetch");
+        for (phase, count) in trial.judged().await? {
+            *hits.entry(phase).or_default() += count;
+        }
     }
     Ok(hits)
 }
@@ -229,27 +193,21 @@ async fn events(plant: &Plant, event_type: &str, consumer: &str) -> Result<i64> 
 
 /// SIGTERM under load: exit 0 within 5 s, and the coordinator logs a leave, not an expiry.
 async fn leaves(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let mut hits = Hits::new();
-    let settings = any_protocol(&mut rng);
-    let plant = Plant::new(&site, settings).await?;
-    let mut consumers = start(&plant, 3).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut left = 0;
-    for victim in [0, 1] {
-        some_load(&plant, &mut rng).await?;
-        consumers[victim].term()?;
-        let status = consumers[victim].wait(Duration::from_secs(5)).await.context("SIGTERM ends within 5 s")?;
-        ensure!(status.code() == Some(0), "it ended with {status}:\n{}", consumers[victim].last_output());
-        taken_over(&plant, &id(victim + 1)).await;
-        left += 1;
-        let (seen, said) = leaves_seen(&plant)?;
-        ensure!(seen >= left, "the coordinator saw {seen} leaves, not {left}:\n{said}\n{}", consumers[victim].output());
-        consumers[victim] = plant.consumer(&id(victim + 1))?;
-        owned_by(&plant, 3).await;
-        *hits.entry(format!("SIGTERM ({})", plant.settings.protocol)).or_default() += 1;
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 3).await?;
+    for victim in [1, 2] {
+        trial.progress(&mut rng).await?;
+        let consumer = &trial.consumers[victim - 1];
+        consumer.term()?;
+        let status = consumer.wait(Duration::from_secs(5)).await.context("SIGTERM ends within 5 s")?;
+        ensure!(status.code() == Some(0), "it ended with {status}");
+        taken_over(&trial.plant, &id(victim)).await;
+        let (seen, said) = leaves_seen(&trial.plant)?;
+        ensure!(seen >= victim, "the coordinator saw {seen} leaves, not {victim}:\n{said}");
+        trial.start_consumer(victim)?;
+        trial.owned().await;
+        trial.hit_with_protocol("SIGTERM");
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 /// Leaves of the group that the brokers logged, and all that they logged of it; an expired member
@@ -268,42 +226,36 @@ fn leaves_seen(plant: &Plant) -> Result<(usize, String)> {
 
 async fn rolling_restart(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let settings = Settings { static_membership: true, ..any_protocol(&mut rng) };
-    let plant = Plant::new(&site, settings).await?;
-    let mut consumers = start(&plant, 3).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
-    for (number, consumer) in (1..).zip(&mut consumers) {
-        some_load(&plant, &mut rng).await?;
-        consumer.term()?;
-        consumer.wait(Duration::from_secs(6)).await?;
-        *consumer = plant.consumer(&id(number))?;
-        owned_by(&plant, 3).await;
-        *hits.entry(format!("static restart ({})", plant.settings.protocol)).or_default() += 1;
+    let mut trial = Trial::begin(&site, settings, 3).await?;
+    for number in 1..=3 {
+        trial.progress(&mut rng).await?;
+        trial.consumers[number - 1].term()?;
+        trial.consumers[number - 1].wait(Duration::from_secs(6)).await?;
+        trial.start_consumer(number)?;
+        trial.owned().await;
+        trial.hit_with_protocol("static restart");
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
 
 async fn storm(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
-    let plant = Plant::new(&site, any_protocol(&mut rng)).await?;
-    let mut consumers = start(&plant, 2).await?;
-    let load = plant.load(RATE, u64::MAX, 0)?;
-    let mut hits = Hits::new();
+    let mut trial = Trial::begin(&site, any_protocol(&mut rng), 2).await?;
     for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..1_200))).await;
-        if consumers.len() < 4 && rng.random_bool(0.5) || consumers.len() < 2 {
-            consumers.push(plant.consumer(&id(rng.random_range(3..9)))?);
-            *hits.entry("join".into()).or_default() += 1;
+        let members = trial.consumers.len();
+        if members < 4 && rng.random_bool(0.5) || members < 2 {
+            let consumer = trial.plant.consumer(&id(rng.random_range(3..9)))?;
+            trial.consumers.push(consumer);
+            trial.hit("join");
         } else {
-            let gone = consumers.swap_remove(rng.random_range(0..consumers.len()));
+            let gone = trial.consumers.swap_remove(rng.random_range(0..members));
             if rng.random_bool(0.5) {
                 gone.term()?
             } else {
                 gone.kill()
             }
-            *hits.entry("leave or kill".into()).or_default() += 1;
+            trial.hit("leave or kill");
         }
     }
-    verdict(&plant, load, &consumers).await?;
-    Ok(hits)
+    trial.judged().await
 }
