@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::task::JoinSet;
 
 use crate::plant::Site;
 
@@ -52,7 +53,9 @@ pub fn all() -> Vec<Scenario> {
 /// What the scenario or its oracle found.
 pub async fn run(scenario: Scenario, site: &Arc<Site>, seed: u64) -> Result<Hits> {
     let rng = StdRng::seed_from_u64(seed);
-    // A task of its own: a panic in it is a failure like any other.
-    let run = tokio::spawn((scenario.run)(Arc::clone(site), rng)).await;
+    // A task of its own, in a set, which ends it when this future is dropped: a panic in it is a
+    // failure like any other.
+    let mut task = JoinSet::from_iter([(scenario.run)(Arc::clone(site), rng)]);
+    let run = task.join_next().await.expect("it was just spawned");
     run.map_err(anyhow::Error::from).flatten().with_context(|| format!("{} with seed {seed}", scenario.name))
 }

@@ -1,12 +1,13 @@
 //! The fault matrix with many seeds: `make soak SEEDS=n`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use e2e::plant::Site;
 use e2e::scenario::{Hits, all, run};
+use lifecycle::Shutdown;
 use tokio::task::JoinSet;
 
 /// Runs every scenario of the fault matrix with each seed
@@ -35,13 +36,10 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn merge(&mut self, other: Self) {
-        for (scenario, (seeds, hits)) in other.passed {
-            let (all_seeds, all_hits) = self.passed.entry(scenario).or_default();
-            *all_seeds += seeds;
-            hits.into_iter().for_each(|(phase, count)| *all_hits.entry(phase).or_default() += count);
-        }
-        self.failed.extend(other.failed);
+    fn note(&mut self, scenario: &'static str, hits: Hits) {
+        let (seeds, all_hits) = self.passed.entry(scenario).or_default();
+        *seeds += 1;
+        hits.into_iter().for_each(|(phase, count)| *all_hits.entry(phase).or_default() += count);
     }
 
     fn print(&self) {
@@ -57,39 +55,53 @@ impl Outcome {
     }
 }
 
+/// What the jobs share.
+struct Soak {
+    options: Options,
+    next: AtomicU64,
+    outcome: Mutex<Outcome>,
+}
+
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    let options = Arc::new(Options::parse());
-    let next = Arc::new(AtomicU64::new(options.from));
-    let mut jobs = JoinSet::new();
-    for _ in 0..options.jobs.min(options.seeds) {
-        jobs.spawn(job(Arc::clone(&options), Arc::clone(&next)));
-    }
-    let mut outcome = Outcome::default();
-    while let Some(done) = jobs.join_next().await {
-        outcome.merge(done.expect("brokers and Postgres start"));
-    }
+    let options = Options::parse();
+    let jobs = options.jobs.min(options.seeds);
+    let next = AtomicU64::new(options.from);
+    let soak = Arc::new(Soak { options, next, outcome: Mutex::default() });
+    let mut running: JoinSet<()> = (0..jobs).map(|_| job(Arc::clone(&soak))).collect();
+    let stop = Shutdown::on_signals().expect("signals can be listened for");
+    let whole = tokio::select! {
+        () = async { while let Some(ended) = running.join_next().await { ended.expect("brokers and Postgres start"); } } => true,
+        () = stop.requested() => false,
+    };
+    // Ends what the scenarios started.
+    running.shutdown().await;
+    let outcome = soak.outcome.lock().expect("nothing panics while it holds this lock");
     outcome.print();
-    if outcome.failed.is_empty() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    if !whole {
+        println!("stopped before its end");
+    }
+    if whole && outcome.failed.is_empty() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }
 
 /// Takes one seed after the other until none is left.
-async fn job(options: Arc<Options>, next: Arc<AtomicU64>) -> Outcome {
-    let mut outcome = Outcome::default();
+async fn job(soak: Arc<Soak>) {
+    let Soak { options, next, outcome } = &*soak;
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= options.from + options.seeds {
-            return outcome;
+            return;
         }
         let site = Site::start().await.expect("brokers and Postgres");
         for scenario in all().into_iter().filter(|scenario| scenario.name.contains(&options.only)) {
             let began = std::time::Instant::now();
             let ran = run(scenario, &site, seed).await;
             let (name, took) = (scenario.name, began.elapsed().as_secs_f64());
+            let mut outcome = outcome.lock().expect("nothing panics while it holds this lock");
             match ran {
                 Ok(hits) => {
                     println!("{name}, seed {seed}: ok in {took:.1} s: {hits:?}");
-                    outcome.merge(Outcome { passed: BTreeMap::from([(name, (1, hits))]), failed: Vec::new() });
+                    outcome.note(name, hits);
                 }
                 Err(error) => {
                     println!("{name}, seed {seed}: FAILED after {took:.1} s: {error:#}");

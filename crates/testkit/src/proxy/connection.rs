@@ -104,6 +104,8 @@ async fn pass_answers(
 /// Does what the fault says. Both connections are closed at its end.
 async fn settle(due: Due, client: TcpStream, mut server: TcpStream, mut answers: Frames) -> io::Result<()> {
     let Due { fault, hit, frame } = due;
+    // Before the client can see anything of it.
+    hit.set_hit();
     match fault {
         Fault::CutBeforeCommit => {
             drop((client, server));
@@ -123,7 +125,6 @@ async fn settle(due: Due, client: TcpStream, mut server: TcpStream, mut answers:
         }
         Fault::HoldCommit(hold) => {
             drop(client);
-            hit.set_hit();
             sleep(hold).await;
             let answer = commit(&frame, &mut server, &mut answers).await;
             hit.set_settled(answer.unwrap_or(Answer::None));
