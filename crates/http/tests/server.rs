@@ -180,7 +180,7 @@ async fn a_stop_lets_the_answer_in_flight_finish_and_takes_no_new_one() {
     let go_on = entering.recv().await.expect("the handler runs");
     server.shutdown.request("test");
     Client::refused(server.address).await;
-    assert!(!server.ended.is_finished());
+    assert!(client.silent_for(SHORT).await && !server.ended.is_finished(), "the stop waits for the answer");
     go_on.send(()).expect("the handler waits");
     assert_eq!(client.answer().await.body, "done");
     server.ended.await.expect("the server ends in order");
