@@ -223,10 +223,18 @@ impl Plant {
     /// The ends of its log, by partition.
     ///
     /// # Errors
-    /// When a broker does not answer.
+    /// When no good answer comes within a minute.
     pub async fn log_ends(&self) -> Result<Vec<(i32, i64)>> {
         let partitions: Vec<i32> = (0..self.settings.partitions).collect();
-        let bounds = self.inspector().bounds(&self.topic, &partitions).await?;
+        let until = Instant::now() + Duration::from_secs(60);
+        // Leaders still move after a broker was away, and a new one does not know its end at once.
+        let bounds = loop {
+            match self.inspector().bounds(&self.topic, &partitions).await {
+                Ok(bounds) => break bounds,
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(error.into()),
+            }
+        };
         Ok(partitions.iter().map(|partition| (*partition, bounds[partition].end)).collect())
     }
 
@@ -266,14 +274,7 @@ impl Plant {
     /// When the ends of the log cannot be had.
     pub async fn drained(&self, deadline: Duration) -> Result<()> {
         let until = Instant::now() + deadline;
-        // Leaders still move after a broker was away.
-        let ends = loop {
-            match self.log_ends().await.context("asking for the log's ends") {
-                Ok(ends) => break ends,
-                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
-                Err(error) => return Err(error),
-            }
-        };
+        let ends = self.log_ends().await.context("asking for the log's ends")?;
         loop {
             let stored = self.stored().await;
             let drained = stored.as_ref().is_ok_and(|stored| {
