@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use kafka::Inspector;
 use schema::topics::Topic;
-use testkit::{Kafka, KafkaOptions, PgProxy, Postgres, PostgresOptions, Process, Program, Scratch};
+use testkit::{Kafka, KafkaOptions, PgProxy, Postgres, PostgresOptions, Process, Program, Scratch, wait_for};
 use uuid::Uuid;
 
 use crate::load::{Load, Recipe};
@@ -226,15 +226,11 @@ impl Plant {
     /// When no good answer comes within a minute.
     pub async fn log_ends(&self) -> Result<Vec<(i32, i64)>> {
         let partitions: Vec<i32> = (0..self.settings.partitions).collect();
-        let until = Instant::now() + Duration::from_secs(60);
-        // Leaders still move after a broker was away, and a new one does not know its end at once.
-        let bounds = loop {
-            match self.inspector().bounds(&self.topic, &partitions).await {
-                Ok(bounds) => break bounds,
-                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(200)).await,
-                Err(error) => return Err(error.into()),
-            }
-        };
+        // After brokers were away some partitions have no leader for a while.
+        let bounds = wait_for(Duration::from_secs(60), "every partition's leader tells its log's end", async || {
+            self.inspector().bounds(&self.topic, &partitions).await.ok()
+        })
+        .await;
         Ok(partitions.iter().map(|partition| (*partition, bounds[partition].end)).collect())
     }
 

@@ -6,26 +6,36 @@
 //! of the inspector's own, with the generated structs of `kafka-protocol`.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, TopicName};
+use kafka_protocol::messages::{
+    BrokerId, ListOffsetsRequest, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::options::Options;
 
+mod survey;
 mod wire;
 
+pub use survey::{Broker, PartitionView, Survey};
 use wire::Connection;
 
 /// Bound of one question, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Bound for one broker while there are others to ask.
 const IMPATIENT: Duration = Duration::from_millis(200);
+/// Pause before a partition between two leaders is asked for again.
+const BETWEEN_LEADERS: Duration = Duration::from_millis(50);
+/// What a partition between two leaders is answered with: `LEADER_NOT_AVAILABLE`, `NOT_LEADER_OR_FOLLOWER`,
+/// `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, `OFFSET_NOT_AVAILABLE` (KIP-207). Any client asks again then.
+const BETWEEN_LEADERS_CODES: [i16; 5] = [5, 6, 74, 75, 78];
 /// Kafka's `UNKNOWN_TOPIC_OR_PARTITION`.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 /// `ListOffsets` timestamps with a meaning of their own (KIP-79).
@@ -46,12 +56,30 @@ pub enum Error {
         /// Kafka's numeric error code.
         code: i16,
     },
+    /// Nobody leads the partition: its brokers are down, or choosing. Transient.
+    #[error("partition {partition} of {topic} has no leader")]
+    NoLeader {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+    },
     /// The topic or partition does not exist (any more).
     #[error("topic {topic} does not exist")]
     NoSuchTopic {
         /// Its name.
         topic: String,
     },
+}
+
+impl Error {
+    fn is_between_leaders(&self) -> bool {
+        match self {
+            Self::NoLeader { .. } => true,
+            Self::Code { code, .. } => BETWEEN_LEADERS_CODES.contains(code),
+            _ => false,
+        }
+    }
 }
 
 /// A topic as the cluster has it now.
@@ -178,7 +206,8 @@ impl Inspector {
         .await
     }
 
-    /// Asks the partition's leader; a stale leader or a cut connection is looked up again once.
+    /// Asks the partition's leader. While a leadership moves, brokers disagree about it for a moment: as long
+    /// as an answer says that, it is looked up and asked again, within [`TIMEOUT`].
     async fn ask_leader<Q>(
         &self,
         topic: &str,
@@ -191,30 +220,61 @@ impl Inspector {
     where
         Q: kafka_protocol::protocol::Request,
     {
-        let mut state = self.state.lock().await;
-        let mut last = Error::Unreachable("no leader is known".into());
-        for _ in 0..2 {
-            let key = (topic.to_owned(), partition);
-            if !state.leaders.contains_key(&key) {
-                self.metadata(&mut state, topic).await?;
-            }
-            let Some(leader) = state.leaders.get(&key).cloned() else {
-                return Err(Error::Unreachable(format!("partition {partition} of {topic} has no leader")));
-            };
-            match self.call(&mut state, &leader, version, &ask).await {
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let error = match self.ask_leader_once(topic, partition, version, &ask).await {
                 Ok(answer) => match read(&answer) {
                     Some((0, offset)) => return Ok(offset),
-                    Some((code, _)) => last = Error::Code { doing, code },
-                    None => last = Error::Unreachable("an answer without the partition".into()),
+                    Some((code, _)) => Error::Code { doing, code },
+                    None => Error::Unreachable("an answer without the partition".into()),
                 },
-                Err(error) => last = error,
+                Err(error) => error,
+            };
+            self.state.lock().await.leaders.remove(&(topic.to_owned(), partition));
+            if !error.is_between_leaders() || Instant::now() >= until {
+                return Err(error);
             }
-            state.leaders.remove(&key);
+            tokio::time::sleep(BETWEEN_LEADERS).await;
         }
-        Err(last)
+    }
+
+    /// A connection that was cut meanwhile is opened again, once.
+    async fn ask_leader_once<Q>(&self, topic: &str, partition: i32, version: i16, ask: &Q) -> Result<Q::Response, Error>
+    where
+        Q: kafka_protocol::protocol::Request,
+    {
+        let mut state = self.state.lock().await;
+        let key = (topic.to_owned(), partition);
+        if let Some(leader) = state.leaders.get(&key).cloned()
+            && let Ok(answer) = self.call(&mut state, &leader, version, ask).await
+        {
+            return Ok(answer);
+        }
+        self.metadata(&mut state, topic).await?;
+        let leader = state.leaders.get(&key).cloned();
+        let leader = leader.ok_or_else(|| Error::NoLeader { topic: topic.to_owned(), partition })?;
+        self.call(&mut state, &leader, version, ask).await
     }
 
     async fn metadata(&self, state: &mut State, topic: &str) -> Result<TopicView, Error> {
+        let answer = self.ask_metadata(state, topic).await?;
+        let view = topic_of(&answer, topic)?;
+        let brokers = addresses(&answer);
+        state.leaders.retain(|(name, _), _| name != topic);
+        for partition in &view.partitions {
+            if let Some(address) = brokers.get(&partition.leader_id.0) {
+                state.leaders.insert((topic.to_owned(), partition.partition_index), address.clone());
+            }
+        }
+        Ok(TopicView {
+            cluster_id: answer.cluster_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            topic_id: view.topic_id,
+            partitions: view.partitions.len(),
+        })
+    }
+
+    /// From the first bootstrap broker that answers.
+    async fn ask_metadata(&self, state: &mut State, topic: &str) -> Result<MetadataResponse, Error> {
         let ask = MetadataRequest::default()
             .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name(topic)))]))
             .with_allow_auto_topic_creation(false);
@@ -225,36 +285,13 @@ impl Inspector {
             let address = &self.bootstrap[index];
             // A frozen broker must not hold up what the others can answer.
             let bound = if turn + 1 < self.bootstrap.len() { IMPATIENT } else { TIMEOUT };
-            let answer = match self.call_within(state, address, 12, &ask, bound).await {
+            match self.call_within(state, address, 12, &ask, bound).await {
                 Ok(answer) => {
                     state.answered = index;
-                    answer
+                    return Ok(answer);
                 }
-                Err(error) => {
-                    failed.push(format!("{address} ({error})"));
-                    continue;
-                }
-            };
-            let doing = "asking for a topic";
-            let view = answer.topics.first().ok_or(Error::Code { doing, code: answer.error_code })?;
-            match view.error_code {
-                0 => {}
-                UNKNOWN_TOPIC_OR_PARTITION => return Err(Error::NoSuchTopic { topic: topic.to_owned() }),
-                code => return Err(Error::Code { doing, code }),
+                Err(error) => failed.push(format!("{address} ({error})")),
             }
-            let brokers: HashMap<i32, String> =
-                answer.brokers.iter().map(|b| (b.node_id.0, format!("{}:{}", b.host, b.port))).collect();
-            state.leaders.retain(|(name, _), _| name != topic);
-            for partition in &view.partitions {
-                if let Some(address) = brokers.get(&partition.leader_id.0) {
-                    state.leaders.insert((topic.to_owned(), partition.partition_index), address.clone());
-                }
-            }
-            return Ok(TopicView {
-                cluster_id: answer.cluster_id.as_ref().map(ToString::to_string).unwrap_or_default(),
-                topic_id: view.topic_id,
-                partitions: view.partitions.len(),
-            });
         }
         Err(Error::Unreachable(failed.join(", ")))
     }
@@ -296,6 +333,22 @@ impl Inspector {
             Err(_) => Err(Error::Unreachable(format!("no answer within {} s", bound.as_secs_f32()))),
         }
     }
+}
+
+/// The one topic that was asked for.
+fn topic_of<'a>(answer: &'a MetadataResponse, topic: &str) -> Result<&'a MetadataResponseTopic, Error> {
+    let doing = "asking for a topic";
+    let view = answer.topics.first().ok_or(Error::Code { doing, code: answer.error_code })?;
+    match view.error_code {
+        0 => Ok(view),
+        UNKNOWN_TOPIC_OR_PARTITION => Err(Error::NoSuchTopic { topic: topic.to_owned() }),
+        code => Err(Error::Code { doing, code }),
+    }
+}
+
+/// Broker id to `host:port`.
+fn addresses(answer: &MetadataResponse) -> HashMap<i32, String> {
+    answer.brokers.iter().map(|b| (b.node_id.0, format!("{}:{}", b.host, b.port))).collect()
 }
 
 fn name(topic: &str) -> TopicName {
