@@ -25,7 +25,7 @@ names=("${brokers[@]}" postgres "${programs[@]}")
 settings=(
     KAFKA1_PORT 29092 KAFKA2_PORT 29192 KAFKA3_PORT 29292
     KAFKA1_CONTROLLER_PORT 29093 KAFKA2_CONTROLLER_PORT 29193 KAFKA3_CONTROLLER_PORT 29293
-    POSTGRES_PORT 55432 POSTGRES_PASSWORD factory_password
+    POSTGRES_PORT 25432 POSTGRES_PASSWORD factory_password
     MONITORING_HOST 127.0.0.1 MONITORING_PORT 5000
     SENSOR_CONSUMER_1_PORT 9111 SENSOR_CONSUMER_2_PORT 9112 SENSOR_CONSUMER_3_PORT 9113
     TEMPERATURE_SENSOR_PORT 9121 PRESSURE_SENSOR_PORT 9122 VIBRATION_SENSOR_PORT 9123
@@ -54,7 +54,7 @@ load_settings() {
         check_setting "$name" "${!name}"
     done
     KAFKA_BROKERS=127.0.0.1:$KAFKA1_PORT,127.0.0.1:$KAFKA2_PORT,127.0.0.1:$KAFKA3_PORT
-    DATABASE_URL=postgres://factory_user:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/factory_monitoring
+    DATABASE_URL=$(database_url factory_user)
     export KAFKA_BROKERS DATABASE_URL MONITORING_HOST MONITORING_PORT
     for name in GROUP_PROTOCOL GROUP_ASSIGNOR STATIC_MEMBERSHIP; do
         # An empty one would not count as "not given".
@@ -62,6 +62,8 @@ load_settings() {
     done
     bin=$(saved_setting BIN)
 }
+
+database_url() { echo "postgres://$1:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/factory_monitoring"; }
 
 check_setting() {
     case $1 in
