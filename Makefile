@@ -19,7 +19,7 @@ testkit := cargo run -q -p millrace-testkit --
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify clean \
-    test lint bench soak services-for-tests
+    test lint bench soak page services-for-tests
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -54,15 +54,21 @@ verify: ## was any reading lost or stored twice?
 clean: ## stop everything and remove the stack's data
 	@$(stack) clean
 
-test: services-for-tests ## all tests, against brokers and a Postgres of their own
+page: ## bundle the monitor's page, which the build embeds
+	@deploy/prerequisites
+	@monitor/page/bundle
+
+test: services-for-tests page ## all tests, against brokers and a Postgres of their own
+	@npm --prefix monitor/page run --silent check
+	@npm --prefix monitor/page run --silent test
 	@cargo build --workspace
 	@$(testkit) run -- cargo test --workspace --no-fail-fast
 
-soak: services-for-tests ## SEEDS=20 JOBS=1: the fault matrix, with that many seeds
+soak: services-for-tests page ## SEEDS=20 JOBS=1: the fault matrix, with that many seeds
 	@cargo build --release
 	@cargo run --release -q -p e2e --bin soak -- --seeds $(SEEDS) --jobs $(JOBS)
 
-bench: services-for-tests ## speed, as a ratio against raw COPY in the same run
+bench: services-for-tests page ## speed, as a ratio against raw COPY in the same run
 	@cargo build --release
 	@cargo run --release -p bench
 
@@ -70,5 +76,5 @@ lint: ## formatting, clippy, shellcheck: no warning is left
 	@.ci/lint
 
 services-for-tests:
-	@deploy/prerequisites
+	@deploy/prerequisites --tests
 	@deploy/kafka/fetch

@@ -84,7 +84,7 @@ impl Beats {
             boot_id: self.boot_id,
             started_at,
             assigned_partitions: partitions.iter().map(|shown| shown.partition).collect(),
-            partition_states: serde_json::to_value(&partitions).expect("plain data always serialises"),
+            partition_states: partitions,
             processed_last_minute: self.status.last_minute(Instant::now()),
             journal_waiting: u64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(0),
             journal_dropped: counts.dropped.load(Ordering::Relaxed),

@@ -24,7 +24,7 @@ use crate::journal::{Identity, Journal, ship};
 use crate::metrics::Metrics;
 use crate::reader::{Encode, End, Parts, Reader};
 use crate::status::Status;
-use crate::upkeep::keep_days_ahead;
+use crate::upkeep;
 use crate::writer::{Condition, Writer};
 use crate::{gauges, group};
 
@@ -161,7 +161,7 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
     };
     tasks.spawn("heartbeat", |stop| beats.run(stop));
     let days = store.clone();
-    tasks.spawn("day-partitions", |stop| keep_days_ahead(days, stop));
+    tasks.spawn("upkeep", |stop| upkeep::run(days, stop));
     let (log_ends, ends_status) = (Arc::clone(&inspector), Arc::clone(&status));
     let ends_topic = options.topic.clone();
     tasks.spawn("log-ends", |stop| watch_log_ends(log_ends, ends_topic, ends_status, stop));

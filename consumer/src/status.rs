@@ -4,31 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-/// One assigned partition, as shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Partition {
-    /// Partition number.
-    pub partition: i32,
-    /// Name of its state: claiming, opening, reading, proving, paused, quarantined, settling.
-    pub state: &'static str,
-    /// Why, for paused, quarantined, and claiming that does not go through.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Next offset to be read.
-    pub position: i64,
-    /// Next offset in the database.
-    pub stored: Option<i64>,
-    /// End of the log, as last asked.
-    pub log_end: Option<i64>,
-}
+use store::consumer_health::PartitionState;
 
 /// The shown state of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Assigned partitions, ascending.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<PartitionState>,
     /// Whether it has been assigned (or told that it has nothing) since it started.
     pub joined: bool,
     /// Whether it is leaving.

@@ -36,13 +36,17 @@ create_cluster() {
     make_postgres_home
     local cluster
     cluster=$(readlink -f "$postgres_home")/data
-    [[ ! -d $cluster ]] || return 0
+    if [[ -d $cluster ]]; then
+        # Made by an older version: while it is down, its roles can be completed.
+        [[ -e $cluster/millrace.roles || -n $(pid_of postgres) ]] || create_monitor_roles "$cluster"
+        return 0
+    fi
     local new=$cluster.new log=$logs/initdb.log
     rm -rf "$new"
     (
         cd / # the owner may not enter the folder that we are in
         "${owner[@]}" "$postgres_bin/initdb" -D "$new" -U postgres -E UTF8 --locale=C --auth=reject &&
-            cluster_files "$new" && create_database "$new"
+            cluster_files "$new" && create_database "$new" && create_monitor_roles "$new"
     ) >"$log" 2>&1 || fail "could not create the Postgres cluster: see $log"
     mv "$new" "$cluster"
 }
@@ -59,15 +63,26 @@ copy_postgres_settings() {
     ((EUID != 0)) || chown postgres: "$1/millrace.conf"
 }
 
-# In single-user mode: no server, no port, no password of a superuser. It exits with 0 whatever
-# happens, so its words are read.
 create_database() {
-    local said
-    said=$("${owner[@]}" "$postgres_bin/postgres" --single -D "$1" postgres <<SQL 2>&1
+    single_user "$1" <<SQL
 CREATE ROLE factory_user LOGIN PASSWORD '$POSTGRES_PASSWORD'
 CREATE DATABASE factory_monitoring OWNER factory_user
 SQL
-    ) || return 1
+}
+
+# One for what the monitor reads, one for numbering events; `consumer migrate` gives them their rights.
+create_monitor_roles() {
+    single_user "$1" <<SQL && touch "$1/millrace.roles"
+CREATE ROLE factory_reader LOGIN PASSWORD '$POSTGRES_PASSWORD'
+CREATE ROLE factory_recorder LOGIN PASSWORD '$POSTGRES_PASSWORD'
+SQL
+}
+
+# A statement a line from standard input, in single-user mode: no server, no port, no password of a
+# superuser. It exits with 0 whatever happens, so its words are read.
+single_user() {
+    local said
+    said=$(cd / && "${owner[@]}" "$postgres_bin/postgres" --single -D "$1" postgres 2>&1) || return 1
     echo "$said"
     [[ $said != *ERROR:* && $said != *FATAL:* ]]
 }

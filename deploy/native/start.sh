@@ -60,6 +60,7 @@ new_cluster_id() {
 
 build_programs() {
     command -v cargo >/dev/null || refuse "cargo is missing: install Rust, see https://rustup.rs"
+    "$root/monitor/page/bundle" || fail "the page could not be bundled: see above"
     (cd "$root" && cargo build --release) || fail "the programs could not be built: see above"
 }
 
@@ -83,7 +84,7 @@ start_services() {
 # Schema, topics and settings of the group.
 migrate() {
     local log=$logs/migrate.log code=0
-    "$bin/consumer" migrate --wait 60 >"$log" 2>&1 || code=$?
+    "$bin/consumer" migrate --wait 60 --reader-role factory_reader --recorder-role factory_recorder >"$log" 2>&1 || code=$?
     ((code == 0)) || fail "consumer migrate ended with $code: $(tail -1 "$log") (all of it: $log)"
     say migrate "schema, topics and group settings are in place"
 }

@@ -53,6 +53,26 @@ pub async fn rows_are_exact(plant: &Plant, report: &Report) -> Result<()> {
         .await?;
     ensure!(disorder.is_empty(), "out of order: {:?}", disorder.first().map(|row| row.get::<_, String>(0)));
 
+    let (summed, entered): (Vec<i64>, Vec<i64>) = {
+        let sums = client
+            .query_one(
+                "SELECT array[sum(stored_rows) FILTER (WHERE resolution_s = 1), sum(dead_letters) FILTER (WHERE resolution_s = 1), \
+                        sum(stored_rows) FILTER (WHERE resolution_s = 60), sum(dead_letters) FILTER (WHERE resolution_s = 60)]::bigint[] \
+                   FROM throughput",
+                &[],
+            )
+            .await?;
+        let ledger = client
+            .query_one(
+                "SELECT array[sum(stored_rows), sum(dead_letters), sum(stored_rows), sum(dead_letters)]::bigint[] \
+                   FROM batch_ledger WHERE kind = 'batch'",
+                &[],
+            )
+            .await?;
+        (sums.get(0), ledger.get(0))
+    };
+    ensure!(summed == entered, "sums per second and minute {summed:?}, the ledger's {entered:?}");
+
     let rows = client
         .query(
             "SELECT sequence FROM sensor_readings WHERE producer_id = $1 AND run_id = $2",

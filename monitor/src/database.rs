@@ -1,18 +1,27 @@
-//! Whether the database answers and has a schema that this build can work with.
+//! Asks PostgreSQL once a second: does it answer, has it a schema that this build can work with, and what do
+//! its tables say.
 
 use std::{convert::Infallible, time::Duration};
 
+use jiff::Timestamp;
 use lifecycle::{Latch, Readiness, Shutdown};
 use opentelemetry::metrics::Gauge;
-use store::{Error, Store, schema_version};
+use store::{Error, Store, consumer_health, offsets, producer_health, schema_version, sensor_readings, throughput};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+use crate::facts::{Facts, RATE_SECONDS, Tables};
 
-/// The probe. Not ready until the first good answer, and again after every bad one.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// What the charts of the page are kept up with: long enough for transactions that commit late.
+const RECENT_SECONDS: u32 = 60;
+
+/// The observer. Not ready until the first good answer, and again after every bad one.
 pub struct Database {
     store: Store,
+    topic: String,
+    facts: watch::Sender<Facts>,
     readiness: Readiness,
     waiting: Option<(State, Latch)>,
     up: Gauge<u64>,
@@ -36,8 +45,8 @@ impl State {
 }
 
 impl Database {
-    /// Takes the latch at once, so that the process is not ready before the first probe.
-    pub fn new(store: Store, readiness: &Readiness) -> Self {
+    /// Takes the latch at once, so that the process is not ready before the first answer.
+    pub fn new(store: Store, topic: String, facts: watch::Sender<Facts>, readiness: &Readiness) -> Self {
         let up = opentelemetry::global::meter("monitor")
             .u64_gauge("database.up")
             .with_description("1 when the database answers and its schema can be worked with")
@@ -45,42 +54,61 @@ impl Database {
         up.record(0, &[]);
         Self {
             store,
+            topic,
+            facts,
             waiting: Some((State::NotAsked, readiness.latch(State::NotAsked.latch()))),
             readiness: readiness.clone(),
             up,
         }
     }
 
-    /// Probes each second until it is told to stop.
+    /// Asks each second until it is told to stop.
     pub async fn watch(mut self, stop: Shutdown) -> Result<(), Infallible> {
-        let mut ticks = interval(PROBE_EVERY);
+        let mut ticks = interval(ASK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}
             }
+            let asked_at = Timestamp::now();
             let answer = tokio::select! {
                 () = stop.requested() => return Ok(()),
-                answer = schema_version::check(&self.store) => answer,
+                answer = self.ask() => answer,
             };
-            self.note(answer);
+            self.note(&answer);
+            self.facts.send_modify(|facts| {
+                facts.database.note(asked_at, answer.map_err(|error| error.chain()));
+                facts.sample_lag(asked_at);
+            });
         }
     }
 
+    async fn ask(&self) -> store::Result<Tables> {
+        schema_version::check(&self.store).await?;
+        // One after the other: they share one connection.
+        let store = &self.store;
+        let consumers = consumer_health::all(store).await?;
+        let producers = producer_health::all(store).await?;
+        let offsets = newest_log(offsets::all(store, sensor_readings::TARGET).await?, &self.topic);
+        let shares = throughput::shares(store, RATE_SECONDS).await?;
+        let seconds = throughput::series(store, throughput::Resolution::Second, RECENT_SECONDS, 1).await?;
+        Ok(Tables { consumers, producers, offsets, shares, seconds })
+    }
+
     /// Moves the latch and the gauge; says so when something has changed.
-    fn note(&mut self, answer: store::Result<i32>) {
+    fn note(&mut self, answer: &store::Result<Tables>) {
         self.up.record(answer.is_ok().into(), &[]);
         let error = match answer {
-            Ok(schema_version) => {
+            Ok(_) => {
                 if self.waiting.take().is_some() {
-                    info!(schema_version, "database is there");
+                    info!("database is there");
                 }
                 return;
             }
             Err(error) => error,
         };
-        let state = match &error {
+        let state = match error {
             Error::Schema(_) => State::WrongSchema,
             _ => State::Away,
         };
@@ -89,4 +117,10 @@ impl Database {
             self.waiting = Some((state, self.readiness.latch(state.latch())));
         }
     }
+}
+
+/// The stored offsets of the topic's latest incarnation.
+fn newest_log(offsets: Vec<offsets::Stored>, topic: &str) -> Vec<offsets::Stored> {
+    let newest = offsets.iter().filter(|stored| stored.topic == topic).map(|stored| stored.log_id).max();
+    offsets.into_iter().filter(|stored| Some(stored.log_id) == newest).collect()
 }

@@ -1,25 +1,38 @@
-//! `monitor`: serves the health and the metrics of the pipeline, read-only.
+//! `monitor`: shows the pipeline as it is now and what happened to it. It never writes what it watches.
 //!
 //! ```text
-//! GET /livez /readyz /metrics ─> http ─> Readiness <─ database (probed each second)
+//! database (asked each second) ─┐
+//!                               ├─> Facts ─> view ─> api  GET /api/…
+//! cluster  (asked each second) ─┘             └────> stream  GET /api/stream ─> page
+//! event_outbox ─recorder─> event_stream ─follower─────^
+//! guard stands before all routes; /livez /readyz /metrics are the server's own
 //! ```
-//!
-//! It writes nothing, and its own stopping or failing harms nobody that it watches.
 
 mod address;
+mod api;
+mod cluster;
 mod database;
+mod facts;
+mod guard;
 mod options;
+mod page;
+mod recorder;
+mod stream;
+mod view;
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
+use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, TaskError, Tasks, exit};
 use store::Store;
 use telemetry::Metrics;
+use tokio::sync::watch;
 use tracing::error;
+use warp::Filter;
 
-use crate::{database::Database, options::Options};
+use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::Options, stream::Hub};
 
 /// How long a stop may take, all in all.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -48,15 +61,29 @@ fn main() -> ExitCode {
 /// What the configuration amounts to, found out before any connection is made.
 struct Setup {
     address: SocketAddr,
+    policy: Policy,
+    topic: Arc<str>,
+    inspector: Inspector,
     store: Store,
+    recorder: Option<Store>,
     metrics: Metrics,
 }
 
 impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
+        let token = options.token.as_ref().map(|token| token.0.as_str());
+        let guarded = options.trusted_network || token.is_some();
+        let recorder = options.recorder_database_url.as_ref().map(|url| {
+            let options = store::Options { database_url: url.0.clone(), database_pool_size: 1 };
+            Store::new(&options, "monitor-recorder").context("RECORDER_DATABASE_URL")
+        });
         Ok(Self {
-            address: address::allowed(options.host, options.port, options.trusted_network)?,
-            store: Store::new(&options.store, "monitor")?,
+            address: address::allowed(options.host, options.port, guarded)?,
+            policy: Policy::new(token, &options.allowed_hosts),
+            topic: options.topic.as_str().into(),
+            inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
+            store: Store::read_only(&options.store, "monitor")?,
+            recorder: recorder.transpose()?,
             metrics: telemetry::init("monitor", &options.telemetry)?,
         })
     }
@@ -64,15 +91,30 @@ impl Setup {
 
 #[tokio::main]
 async fn run(setup: Setup) -> anyhow::Result<()> {
-    let Setup { address, store, metrics } = setup;
+    let Setup { address, policy, topic, inspector, store, recorder, metrics } = setup;
     let shutdown = Shutdown::on_signals().context("listening for signals")?;
     let readiness = Readiness::new();
-    let database = Database::new(store, &readiness);
+    let facts = watch::Sender::new(Facts::default());
+    let database = Database::new(store.clone(), topic.to_string(), facts.clone(), &readiness);
+    let hub = Hub::new(store.clone(), shutdown.clone());
+    let api = Api { facts: facts.subscribe(), store, topic: Arc::clone(&topic), hub: hub.clone() };
+    let policy = Arc::new(policy);
     let listener = http::bind(address).await?;
-    let routes = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render());
+    let ops = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).map(warp::Reply::into_response);
+    let routes = ops.or(api::routes(api)).unify().or(guard::login(Arc::clone(&policy))).unify();
+    let routes = routes.or(page::routes()).unify();
+    let routes = guard::guard(policy).and(routes);
 
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn("http", |stop| http::serve(listener, routes, http::Limits::default(), stop));
+    let (told, watched) = (hub.clone(), facts.subscribe());
+    let shown = topic.to_string();
+    tasks.spawn("state", |stop| told.tell_state(watched, shown, stop));
+    tasks.spawn("follower", |stop| hub.follow(stop));
+    if let Some(store) = recorder {
+        tasks.spawn("recorder", |stop| recorder::run(store, stop));
+    }
+    tasks.spawn("cluster", |stop| cluster::watch(inspector, topic.to_string(), facts, stop));
     tasks.spawn("database", |stop| database.watch(stop));
     tasks.run(STOP_DEADLINE).await?;
     Ok(())

@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::{Parser, builder::FalseyValueParser};
+use schema::topics::SENSOR_READINGS;
 
-/// Watches the pipeline: health and metrics over HTTP
+use crate::guard::TOKEN_LENGTH;
+
+/// Watches the pipeline: a page, an API and metrics over HTTP
 #[derive(Debug, Parser)]
 #[command(version)]
 #[group(skip)]
@@ -15,15 +18,58 @@ pub struct Options {
     /// Port to serve on; 0 takes a free one, which the log names
     #[arg(long, env = "MONITORING_PORT", default_value_t = 5000)]
     pub port: u16,
-    /// Allow an address that other machines can reach: nobody has to log in
+    /// Allow an address that other machines can reach although nobody has to log in
     #[arg(long, env = "MONITORING_TRUSTED_NETWORK", value_parser = FalseyValueParser::new())]
     pub trusted_network: bool,
-    /// The database that is watched
+    /// Demanded of every request but /livez and /readyz; 16 characters at least
+    #[arg(long, env = "MONITORING_TOKEN", hide_env_values = true, value_parser = token)]
+    pub token: Option<Token>,
+    /// Names that it may be asked under besides localhost and addresses, separated by commas
+    #[arg(long = "allowed-host", env = "MONITORING_ALLOWED_HOSTS", value_name = "NAME", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// The topic that is watched
+    #[arg(long, default_value = SENSOR_READINGS.name)]
+    pub topic: String,
+    /// With the role that numbers events; without it, this monitor only shows what another one numbers
+    #[arg(long, env = "RECORDER_DATABASE_URL", hide_env_values = true)]
+    pub recorder_database_url: Option<Secret>,
+    /// The brokers that are watched
+    #[command(flatten)]
+    pub kafka: kafka::Options,
+    /// The database that is watched: a role that may only read is enough
     #[command(flatten)]
     pub store: store::Options,
     /// Log lines
     #[command(flatten)]
     pub telemetry: telemetry::Options,
+}
+
+/// Text that is not printed.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+/// What a request must know.
+pub type Token = Secret;
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(redacted)")
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    match text.chars().count() {
+        n if n >= TOKEN_LENGTH => Ok(Secret(text.to_owned())),
+        n => Err(format!("a token needs {TOKEN_LENGTH} characters at least, this one has {n}")),
+    }
 }
 
 fn host(text: &str) -> Result<IpAddr, String> {

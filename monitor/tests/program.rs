@@ -1,4 +1,9 @@
-//! The built `monitor` against a real database that comes and goes.
+//! The built `monitor` against a real database that comes and goes, and real brokers.
+
+#[path = "program/api.rs"]
+mod api;
+#[path = "program/stream.rs"]
+mod stream;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -39,9 +44,14 @@ fn start(database_url: &str, settings: &[(&str, &str)]) -> Monitor {
 impl Monitor {
     /// The whole answer, head and body; empty while nobody answers.
     async fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "Host: localhost\r\n").await
+    }
+
+    /// The same with other headers, each with its line's end.
+    async fn ask(&self, method: &str, path: &str, headers: &str) -> String {
         let ask = async {
             let mut stream = TcpStream::connect(self.address).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let request = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
@@ -77,6 +87,43 @@ async fn an_address_that_others_can_reach_needs_a_word() {
 }
 
 #[tokio::test]
+async fn a_token_is_demanded_where_others_can_reach_it() {
+    const TOKEN: &str = "0123456789abcdef";
+    let short = start(NOWHERE, &[("MONITORING_TOKEN", "secret")]);
+    assert_eq!(short.exit().await, Some(64));
+    let said = short.process.output();
+    assert!(said.contains("--token") && said.contains("16 characters"), "{said}");
+
+    let open = start(NOWHERE, &[("MONITORING_HOST", "0.0.0.0"), ("MONITORING_TOKEN", TOKEN)]);
+    wait_until(DEADLINE, "it serves", async || open.get("/livez").await.contains("alive")).await;
+    for path in ["/", "/metrics", "/api/system-status", "/api/stream"] {
+        assert!(open.get(path).await.starts_with("HTTP/1.1 401 "), "{path}");
+    }
+    let bearer = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n");
+    assert!(open.ask("GET", "/metrics", &bearer).await.starts_with("HTTP/1.1 200 "));
+    let login = open.get(&format!("/login?token={TOKEN}")).await;
+    let cookie = login.lines().find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).expect("a cookie");
+    let page = open.ask("GET", "/", &format!("Host: localhost\r\nCookie: {cookie}\r\n")).await;
+    assert!(page.contains("<title>Millrace</title>"), "{page}");
+    assert!(!open.process.output().contains(TOKEN), "the token is in the log");
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_and_rebound_names_are_refused() {
+    let monitor = start(NOWHERE, &[("MONITORING_ALLOWED_HOSTS", "monitor.example,other.example")]);
+    wait_until(DEADLINE, "it serves", async || monitor.get("/livez").await.contains("alive")).await;
+    for (headers, status) in [
+        ("Host: monitor.example:5000\r\n", 200),
+        ("Host: other.example\r\nOrigin: http://other.example\r\n", 200),
+        ("Host: evil.example\r\n", 421),
+        ("Host: localhost\r\nOrigin: http://evil.example\r\n", 403),
+    ] {
+        let answer = monitor.ask("GET", "/api/system-status", headers).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_its_configuration_ends_it_with_64() {
     for (key, value, named) in [
         ("MONITORING_PORT", "many", "--port"),
@@ -84,6 +131,8 @@ async fn what_is_wrong_with_its_configuration_ends_it_with_64() {
         ("DATABASE_URL", "postgres://:::", "DATABASE_URL"),
         ("RUST_LOG", "no=filter=this", "RUST_LOG"),
         ("LOG_FORMAT", "xml", "--log-format"),
+        ("KAFKA_BROKERS", "kafka1", "KAFKA_BROKERS"),
+        ("RECORDER_DATABASE_URL", "postgres://:::", "RECORDER_DATABASE_URL"),
     ] {
         let monitor = start(NOWHERE, &[(key, value)]);
         assert_eq!(monitor.exit().await, Some(64), "{key}={value}: {}", monitor.process.output());

@@ -10,6 +10,7 @@ use kafka::admin;
 use lifecycle::exit;
 use resilience::Backoff;
 use schema::topics::CATALOGUE;
+use store::grants::{self, Roles};
 use store::{Store, migrate, retention};
 
 use super::{CLIENT_ID, Failure, GROUP};
@@ -30,6 +31,12 @@ pub struct Options {
     /// Heartbeat interval of the group's members, in milliseconds: how fast a rebalance spreads
     #[arg(long, default_value_t = 1_000)]
     heartbeat_interval_ms: u32,
+    /// Role that the monitor reads with: is given what that takes
+    #[arg(long, env = "DATABASE_READER_ROLE", value_name = "ROLE")]
+    reader_role: Option<String>,
+    /// Role that numbers events for the live stream: is given what that takes
+    #[arg(long, env = "DATABASE_RECORDER_ROLE", value_name = "ROLE")]
+    recorder_role: Option<String>,
     #[command(flatten)]
     kafka: kafka::Options,
     #[command(flatten)]
@@ -47,6 +54,12 @@ pub async fn run(options: Options) -> Result<u8, Failure> {
 
     let applied = patience.retry(async || migrate::run(&store).await, store::Error::is_transient).await?;
     println!("schema: {}", schema_line(&applied));
+
+    let roles = Roles { reader: options.reader_role.clone(), recorder: options.recorder_role.clone() };
+    patience.retry(async || grants::give(&store, &roles).await, store::Error::is_transient).await?;
+    for role in [&roles.reader, &roles.recorder].into_iter().flatten() {
+        println!("role {role}: may do what it is for");
+    }
 
     let days = patience.retry(async || retention::ensure_days(&store).await, store::Error::is_transient).await?;
     println!("day partitions: {} made, there are {} from today on", days.made, retention::DAYS);

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use store::consumer_health::PartitionState;
+
 use super::Reader;
 use crate::duty::State;
 use crate::journal::Fact;
-use crate::status::{Partition, Snapshot};
+use crate::status::Snapshot;
 use crate::writer::Condition;
 
 /// The buffer may be full for this long before partitions are paused, so that events are polled
@@ -89,7 +91,8 @@ impl Reader<'_> {
                     State::Claiming { .. } => ("claiming", duty.delayed.clone().or_else(|| self.paused.clone())),
                     state => (state.name(), None),
                 };
-                Partition { partition, state, reason, position: duty.position, stored: duty.stored, log_end: None }
+                let (position, stored) = (duty.position, duty.stored);
+                PartitionState { partition, state: state.into(), reason, position, stored, log_end: None }
             })
             .collect();
         self.parts.status.publish(Snapshot { partitions, joined: self.joined, leaving: false });

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 #[group(skip)]
 pub struct Options {
     /// Connection string (libpq URL or keywords), such as
-    /// `postgres://factory_user@127.0.0.1:55432/factory_monitoring`.
+    /// `postgres://factory_user@127.0.0.1:25432/factory_monitoring`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     /// Connections in the pool for short work; batches have one more of their own. 1 to 50.
@@ -84,15 +84,10 @@ impl Store {
     /// # Errors
     /// [`Error::Url`] when the connection string cannot be read.
     pub fn new(options: &Options, application: &str) -> Result<Self> {
-        let mut config: tokio_postgres::Config =
-            options.database_url.parse().map_err(|e: tokio_postgres::Error| Error::Url { reason: chain(&e) })?;
-        config
-            .application_name(application)
-            .connect_timeout(Duration::from_secs(3))
-            .tcp_user_timeout(Duration::from_secs(10))
-            .keepalives_idle(Duration::from_secs(5))
-            .keepalives_interval(Duration::from_secs(2))
-            .keepalives_retries(3);
+        Self::with(config(options, application)?, options)
+    }
+
+    fn with(config: tokio_postgres::Config, options: &Options) -> Result<Self> {
         let manager = Manager::from_config(
             bounded(&config, POOLED),
             NoTls,
@@ -107,6 +102,17 @@ impl Store {
             .build()
             .map_err(|e| Error::Connect(e.into()))?;
         Ok(Self { pool, config })
+    }
+
+    /// [`Store::new`], with sessions that refuse to write, whatever the role may do.
+    ///
+    /// # Errors
+    /// As [`Store::new`].
+    pub fn read_only(options: &Options, application: &str) -> Result<Self> {
+        let mut config = config(options, application)?;
+        let theirs = config.get_options().unwrap_or_default().to_owned();
+        config.options(format!("-c default_transaction_read_only=on {theirs}"));
+        Self::with(config, options)
     }
 
     /// A pooled connection for short work.
@@ -133,6 +139,11 @@ impl Store {
         self.session(LONG).await
     }
 
+    /// The settings of a session that only waits.
+    pub(crate) fn config(&self) -> tokio_postgres::Config {
+        bounded(&self.config, POOLED)
+    }
+
     async fn session(&self, bounds: Bounds) -> Result<Session> {
         const SECONDS: u64 = 5;
         let connect = async {
@@ -154,6 +165,19 @@ impl Store {
             .await
             .unwrap_or(Err(Error::TimedOut { doing: "connecting to PostgreSQL", seconds: SECONDS }))
     }
+}
+
+fn config(options: &Options, application: &str) -> Result<tokio_postgres::Config> {
+    let mut config: tokio_postgres::Config =
+        options.database_url.parse().map_err(|e: tokio_postgres::Error| Error::Url { reason: chain(&e) })?;
+    config
+        .application_name(application)
+        .connect_timeout(Duration::from_secs(3))
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(2))
+        .keepalives_retries(3);
+    Ok(config)
 }
 
 fn bounded(config: &tokio_postgres::Config, bounds: Bounds) -> tokio_postgres::Config {

@@ -4,7 +4,9 @@
 //! connect    pools and dedicated connections, session settings
 //! migrate    brings a database to this build's schema      schema_version  refuses one that can't be worked with
 //! claim      taking a partition                            batch           storing a batch behind the fence
+//! grants     what the monitor's roles may do
 //! sensor_readings, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
+//! throughput, event_stream: what the live view reads
 //! ```
 //!
 //! Nothing here knows Kafka's client; nothing outside knows SQL.
@@ -15,6 +17,8 @@ pub mod connect;
 pub mod consumer_health;
 pub mod dead_letters;
 pub mod error;
+pub mod event_stream;
+pub mod grants;
 pub mod journal;
 pub mod migrate;
 pub mod offsets;
@@ -23,6 +27,7 @@ pub mod retention;
 pub mod schema_version;
 pub mod sensor_readings;
 pub mod server;
+pub mod throughput;
 pub mod verify;
 
 pub use connect::{Backend, Options, Store};

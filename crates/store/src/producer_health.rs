@@ -80,3 +80,75 @@ pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
 pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+/// A `bigint` as a count; a negative one, which nothing of ours writes, as 0.
+pub(crate) fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+/// A heartbeat as it stands in the table.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Such as `temperature-sensor`.
+    pub producer_id: String,
+    /// What it produces.
+    pub sensor_type: String,
+    /// `running`, `waiting_for_kafka`, `stopping` or `stopped`: what it said last.
+    pub status: String,
+    /// `connected`, `degraded` or `disconnected`: what it said last.
+    pub connection_status: String,
+    /// Server clock of its last heartbeat.
+    pub last_heartbeat: Timestamp,
+    /// Seconds since then, by the server's clock; never negative.
+    pub age_s: f64,
+    /// Its process start.
+    pub run_id: Uuid,
+    /// When that was.
+    pub started_at: Timestamp,
+    /// Messages acknowledged in its last 60 s.
+    pub acknowledged_last_minute: u64,
+    /// Handed to the client since its start.
+    pub sent: u64,
+    /// Acknowledged since its start.
+    pub acknowledged: u64,
+    /// In its queue.
+    pub waiting: u64,
+    /// Events per second aimed at; `None` for as fast as possible.
+    pub target_rate: Option<f64>,
+}
+
+/// The heartbeat rows, by producer; the 1,000 with the latest heartbeats.
+///
+/// # Errors
+/// Transient ones.
+pub async fn all(store: &Store) -> Result<Vec<Row>> {
+    const DOING: &str = "reading the producers' heartbeats";
+    let client = store.pooled().await?;
+    let statement = client
+        .prepare_cached(
+            "SELECT producer_id, sensor_type, status, connection_status, last_heartbeat, \
+                    greatest(0, extract(epoch FROM clock_timestamp() - last_heartbeat))::float8, run_id, started_at, \
+                    messages_sent_last_minute, messages_sent, messages_acknowledged, messages_waiting, target_rate \
+               FROM (SELECT * FROM producer_health ORDER BY last_heartbeat DESC LIMIT 1000) latest \
+              ORDER BY producer_id",
+        )
+        .await
+        .map_err(Error::doing(DOING))?;
+    let rows = client.query(&statement, &[]).await.map_err(Error::doing(DOING))?;
+    let row = |row: &tokio_postgres::Row| Row {
+        producer_id: row.get(0),
+        sensor_type: row.get(1),
+        status: row.get(2),
+        connection_status: row.get(3),
+        last_heartbeat: row.get(4),
+        age_s: row.get(5),
+        run_id: row.get(6),
+        started_at: row.get(7),
+        acknowledged_last_minute: unsigned(row.get(8)),
+        sent: unsigned(row.get(9)),
+        acknowledged: unsigned(row.get(10)),
+        waiting: unsigned(row.get(11)),
+        target_rate: row.get(12),
+    };
+    Ok(rows.iter().map(row).collect())
+}

@@ -163,6 +163,25 @@ async fn checkpoint(transaction: &Transaction<'_>, horizon: Timestamp) -> Result
     Ok(u64::try_from(after - before).unwrap_or(0))
 }
 
+/// Drops what the live view no longer shows: sums per second after two hours, sums per minute and events
+/// after 31 days. How many rows.
+///
+/// # Errors
+/// Transient ones.
+pub async fn trim(store: &Store) -> Result<u64> {
+    const DOING: &str = "trimming the live view";
+    let client = store.pooled().await?;
+    let mut trimmed = 0;
+    for statement in [
+        "DELETE FROM throughput WHERE resolution_s = 1 AND bucket < now() - interval '2 hours'",
+        "DELETE FROM throughput WHERE resolution_s = 60 AND bucket < now() - interval '31 days'",
+        "DELETE FROM event_stream WHERE recorded_at < now() - interval '31 days'",
+    ] {
+        trimmed += client.execute(statement, &[]).await.map_err(Error::doing(DOING))?;
+    }
+    Ok(trimmed)
+}
+
 async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
     const DOING: &str = "beginning work on day partitions";
     let transaction = client.transaction().await.map_err(Error::doing(DOING))?;

@@ -28,14 +28,34 @@ pub(super) const LETTER: &str = "INSERT INTO dead_letters (target, log_id, parti
          appended_at = EXCLUDED.appended_at, dead_at = EXCLUDED.dead_at, status = 'open', replayed_at = NULL, \
          replayed_by = NULL";
 
-pub(super) const LEDGER: &str = "INSERT INTO batch_ledger (target, log_id, partition_number, claim, boot_id, \
+/// The ledger's entries and, from them, the sums by second and minute: one statement, one round trip.
+/// Entries of one transaction are of different partitions, so no sum is moved twice.
+pub(super) const LEDGER: &str = "WITH entry AS ( \
+     INSERT INTO batch_ledger (target, log_id, partition_number, claim, boot_id, \
      consumer_id, first_offset, next_offset, stored_rows, dead_letters, gaps, first_append_at, last_append_at) \
      SELECT $1, e.log_id, e.partition_number, e.claim, $2, $3, e.first_offset, e.next_offset, e.stored_rows, \
             e.dead_letters, e.gaps::int8multirange, e.first_append_at, e.last_append_at \
        FROM unnest($4::int[], $5::int[], $6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
                    $11::text[], $12::timestamptz[], $13::timestamptz[]) \
          AS e(log_id, partition_number, claim, first_offset, next_offset, stored_rows, dead_letters, gaps, \
-              first_append_at, last_append_at)";
+              first_append_at, last_append_at) \
+     RETURNING *), \
+     timed AS (SELECT *, CASE WHEN first_append_at IS NULL THEN 0 ELSE stored_rows + dead_letters END AS records, \
+            CASE WHEN first_append_at IS NOT NULL \
+                 THEN greatest(0, extract(epoch FROM clock_timestamp() - first_append_at)) END AS first_s, \
+            greatest(0, extract(epoch FROM clock_timestamp() - last_append_at)) AS last_s \
+       FROM entry) \
+     INSERT INTO throughput AS t (resolution_s, bucket, target, log_id, partition_number, consumer_id, batches, \
+            stored_rows, dead_letters, timed_records, latency_sum_s, latency_max_s) \
+     SELECT width, date_bin(make_interval(secs => width), stored_at, 'epoch'), target, log_id, partition_number, \
+            consumer_id, 1, stored_rows, dead_letters, records, coalesce(records * (first_s + last_s) / 2, 0), first_s \
+       FROM timed CROSS JOIN (VALUES (1::smallint), (60::smallint)) AS w(width) \
+     ON CONFLICT (resolution_s, bucket, target, log_id, partition_number, consumer_id) DO UPDATE SET \
+            batches = t.batches + 1, stored_rows = t.stored_rows + EXCLUDED.stored_rows, \
+            dead_letters = t.dead_letters + EXCLUDED.dead_letters, \
+            timed_records = t.timed_records + EXCLUDED.timed_records, \
+            latency_sum_s = t.latency_sum_s + EXCLUDED.latency_sum_s, \
+            latency_max_s = greatest(t.latency_max_s, EXCLUDED.latency_max_s)";
 
 /// The one step whose refusal can be a row's own fault.
 pub(super) const COPYING: &str = "copying the rows";

@@ -1,0 +1,67 @@
+//! What the monitor's two roles may do: one reads, one numbers events.
+//!
+//! The roles are made by whoever runs the server (`deploy/postgres/roles.sql`); the owner of the tables
+//! gives them their rights here, after each migration.
+
+use crate::connect::Store;
+use crate::error::{Error, Result};
+
+/// What is read by whoever watches. Of dead letters neither key nor payload: those are the users' data.
+const READ: [&str; 11] = [
+    "refinery_schema_history",
+    "schema_compatibility",
+    "consumer_health",
+    "producer_health",
+    "rebalancing_events",
+    "kafka_logs",
+    "stored_offsets",
+    "throughput",
+    "event_stream",
+    "event_outbox",
+    "dead_letters (id, target, log_id, partition_number, kafka_offset, consumer_id, reason_code, field, reason, \
+     appended_at, dead_at, status, replayed_at, replayed_by)",
+];
+
+/// What numbering events takes beyond reading: privilege and table.
+const RECORD: [(&str, &str); 2] = [("DELETE", "event_outbox"), ("INSERT", "event_stream")];
+
+/// The roles, by name; `None` leaves one out.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    /// May read what the monitor shows.
+    pub reader: Option<String>,
+    /// May read it and number events.
+    pub recorder: Option<String>,
+}
+
+/// Gives the roles what they need, all of it or nothing. Safe to repeat.
+///
+/// # Errors
+/// [`Error::Refused`] naming a role that does not exist; [`Error::Statement`] when we don't own the tables.
+pub async fn give(store: &Store, roles: &Roles) -> Result<()> {
+    const DOING: &str = "granting the monitor's roles what they need";
+    let mut client = store.pooled().await?;
+    let transaction = client.transaction().await.map_err(Error::doing(DOING))?;
+    for role in [&roles.reader, &roles.recorder].into_iter().flatten() {
+        let quoted = "SELECT quote_ident($1), EXISTS (SELECT FROM pg_roles WHERE rolname = $1)";
+        let row = transaction.query_one(quoted, &[role]).await.map_err(Error::doing(DOING))?;
+        let (name, exists): (String, bool) = (row.get(0), row.get(1));
+        if !exists {
+            return Err(Error::Refused(format!(
+                "the role {name} does not exist: make it first (deploy/postgres/roles.sql)"
+            )));
+        }
+        let mut statements: Vec<String> = READ.iter().map(|table| grant("SELECT", table, &name)).collect();
+        if Some(role) == roles.recorder.as_ref() {
+            statements.extend(RECORD.iter().map(|(privilege, table)| grant(privilege, table, &name)));
+        }
+        transaction.batch_execute(&statements.join(";")).await.map_err(Error::doing(DOING))?;
+    }
+    transaction.commit().await.map_err(Error::doing(DOING))
+}
+
+/// `GRANT SELECT ON t`, or of some columns `GRANT SELECT (a, b) ON t`.
+fn grant(privilege: &str, table: &str, role: &str) -> String {
+    let (table, columns) = table.split_once(' ').unwrap_or((table, ""));
+    format!("GRANT {privilege} {columns} ON {table} TO {role}")
+}

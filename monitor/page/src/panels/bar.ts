@@ -1,0 +1,72 @@
+// The top bar: is the stream alive, how old is what is shown, what is up.
+
+import { clock, duration } from "../format";
+import { byId, attribute, h, text } from "../dom";
+import { type Model, silence } from "../model";
+
+export function bar(): (model: Model) => void {
+  const dot = h("i");
+  const live = h("span");
+  const sources = h("ul", { id: "sources", "aria-label": "Services" });
+  const time = h("span", { class: "time" });
+  const theme = h("button", { type: "button", class: "quiet", onclick: switchTheme }, "Theme");
+  byId("bar").append(
+    h("b", {}, "Millrace"),
+    h("span", { id: "live" }, dot, live),
+    h("span", { class: "space" }),
+    sources,
+    time,
+    theme,
+  );
+  document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
+
+  return (model) => {
+    document.body.dataset.link = model.link.is;
+    text(live, liveness(model));
+    text(time, model.now === 0 ? "" : `${clock(model.now)} UTC`);
+    const system = model.state?.system;
+    const services = system
+      ? [
+          ...system.brokers.map((broker) => ({ name: `kafka${broker.id}`, up: broker.up && system.kafka.up })),
+          { name: "postgres", up: system.database.up },
+        ]
+      : [];
+    const wanted = services.map(({ name, up }) => `${name}${up ? "" : " down"}`);
+    if (wanted.join() !== [...sources.children].map((child) => child.textContent).join()) {
+      sources.replaceChildren(...wanted.map((name, i) => h("li", { class: services[i]?.up ? "" : "down" }, name)));
+    }
+    attribute(dot, "data-link", model.link.is);
+  };
+}
+
+function liveness(model: Model): string {
+  const link = model.link;
+  switch (link.is) {
+    case "connecting":
+      return "Connecting";
+    case "live":
+      return `Live · data ${dataAge(model)} old`;
+    case "stale":
+      return `No word for ${duration(silence(model))}`;
+    case "down": {
+      const next = link.nextTryAt === null ? "" : `, next try in ${duration(Math.max(0, link.nextTryAt - model.now))}`;
+      return `Stream lost at ${clock(link.since)}${next}`;
+    }
+  }
+}
+
+/** Age of the facts, not of the message: the monitor goes on talking when the database does not. */
+function dataAge(model: Model): string {
+  const system = model.state?.system;
+  if (!system?.database.last_answer) return "–";
+  const atMonitor = Date.parse(system.as_of) - Date.parse(system.database.last_answer);
+  return duration(Math.max(0, atMonitor) + (silence(model) ?? 0));
+}
+
+function switchTheme(): void {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("theme", next);
+}

@@ -1,0 +1,87 @@
+// What happened, newest first. What one consumer saw in the same moment is one line.
+
+import { Rows, attribute, byId, cell, h, text } from "../dom";
+import { clock } from "../format";
+import type { Event, Model, Rebalancing } from "../model";
+
+const SHOWN = 60;
+/** Events of one consumer and kind within this are one line, in milliseconds. */
+const TOGETHER_MS = 1500;
+
+export interface Line {
+  key: string;
+  at: string;
+  who: string;
+  what: string;
+  detail: string;
+  hot: boolean;
+}
+
+export function events(): (model: Model) => void {
+  const list = h("ol", { class: "events" });
+  const note = h("p", { class: "small dim" });
+  byId("events").append(h("h2", { id: "events-title" }, "What happened"), list, note);
+  const rows = new Rows<Line>(list, (line) => line.key, make, update);
+  let drawn: readonly Event[] | null = null;
+
+  return (model) => {
+    if (model.events === drawn) return;
+    drawn = model.events;
+    const lines = grouped(model.events).slice(0, SHOWN);
+    rows.draw(lines);
+    const gap = model.skipped ? "Some events were skipped while this page was away. " : "";
+    text(note, lines.length === 0 ? "No rebalance was recorded yet." : `${gap}Times are UTC, by the consumers' clocks.`);
+  };
+}
+
+/** Pure, and newest first like its input. */
+export function grouped(all: readonly Event[]): Line[] {
+  const lines: (Line & { partitions: number[]; type: string; until: number })[] = [];
+  for (const event of all) {
+    if (event.kind !== "rebalancing") continue;
+    const body = event.body as Rebalancing;
+    const at = Date.parse(event.occurred_at);
+    const last = lines.at(-1);
+    if (last && last.who === body.consumer_id && last.type === body.event_type && Math.abs(last.until - at) < TOGETHER_MS) {
+      if (body.partition_number !== null) last.partitions.push(body.partition_number);
+      last.until = at;
+      continue;
+    }
+    lines.push({
+      key: String(event.number),
+      at: event.occurred_at,
+      who: body.consumer_id,
+      type: body.event_type,
+      what: "",
+      detail: body.detail ?? "",
+      hot: ["lost", "refused", "quarantined", "offset_went_back", "dropped"].includes(body.event_type),
+      partitions: body.partition_number === null ? [] : [body.partition_number],
+      until: at,
+    });
+  }
+  return lines.map(({ partitions, type, until: _, ...line }) => ({
+    ...line,
+    what: `${type.replaceAll("_", " ")} ${partitions.sort((a, b) => a - b).join(" ")}`.trim(),
+  }));
+}
+
+function make(): HTMLElement {
+  return h(
+    "li",
+    {},
+    h("time", { "data-cell": "at" }),
+    h("b", { "data-cell": "who" }),
+    h("span", { "data-cell": "what" }),
+    h("small", { "data-cell": "detail" }),
+  );
+}
+
+function update(row: HTMLElement, line: Line): void {
+  text(cell(row, "at"), clock(line.at));
+  attribute(cell(row, "at"), "datetime", line.at);
+  text(cell(row, "who"), line.who);
+  attribute(cell(row, "who"), "title", line.who);
+  text(cell(row, "what"), line.what);
+  text(cell(row, "detail"), line.detail);
+  attribute(row, "class", line.hot ? "hot" : null);
+}

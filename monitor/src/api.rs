@@ -1,0 +1,258 @@
+//! The routes below `/api`, and the OpenAPI document that is made from their types.
+//!
+//! ```text
+//! current facts ──> system-status consumer-health producer-health partition-assignment recent events
+//! database ───────> real-time-metrics (its charts; read-only session, bounded by the window)
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Problem;
+use jiff::Timestamp;
+use store::Store;
+use store::throughput::{Resolution, series};
+use sync_wrapper::SyncStream;
+use tokio::sync::watch;
+use utoipa::OpenApi;
+use warp::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, RETRY_AFTER};
+use warp::http::{HeaderMap, StatusCode};
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
+
+use crate::facts::Facts;
+use crate::stream::Hub;
+use crate::view::{
+    ConsumerHealth, PartitionAssignment, ProducerHealth, RealTimeMetrics, Series, State, SystemStatus, points, state,
+};
+
+/// Facts older than this are not passed off as current, in seconds.
+const STALE_AFTER_S: f64 = 5.0;
+/// Points of a chart, about: the default window by seconds.
+const POINTS: u32 = 900;
+/// Seconds that a chart reaches back: least, default, most (31 days).
+const WINDOW: (u32, u32, u32) = (60, 15 * 60, 31 * 24 * 60 * 60);
+/// Seconds for which sums per second are kept.
+const SECONDS_KEPT: u32 = 2 * 60 * 60;
+
+/// What the routes answer from. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// Facts as last observed.
+    pub facts: watch::Receiver<Facts>,
+    /// Read-only.
+    pub store: Store,
+    /// Topic that is watched.
+    pub topic: Arc<str>,
+    /// The live stream.
+    pub hub: Hub,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Millrace monitor", description = "What is known of the pipeline now, and how it went."),
+    paths(
+        system_status,
+        consumer_health,
+        producer_health,
+        partition_assignment,
+        real_time_metrics,
+        live_stream,
+        document
+    ),
+    components(schemas(State))
+)]
+struct Document;
+
+/// Everything below `/api`.
+pub fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let api = Arc::new(api);
+    let with = {
+        let api = Arc::clone(&api);
+        warp::any().map(move || Arc::clone(&api))
+    };
+    let current = |name: &'static str, answer: fn(&Api) -> Response| {
+        let api = Arc::clone(&api);
+        warp::path("api").and(warp::path(name)).and(warp::path::end()).and(http::read_only()).map(move || answer(&api))
+    };
+    let metrics = warp::path!("api" / "real-time-metrics")
+        .and(http::read_only())
+        .and(with.clone())
+        .and(warp::query::<HashMap<String, String>>())
+        .then(async |api: Arc<Api>, query| real_time_metrics(&api, &query).await);
+    let stream = warp::path!("api" / "stream")
+        .and(http::read_only())
+        .and(with)
+        .and(warp::header::headers_cloned())
+        .map(|api: Arc<Api>, headers: HeaderMap| live_stream(&api, &headers));
+    current("system-status", system_status)
+        .or(current("consumer-health", consumer_health))
+        .unify()
+        .or(current("producer-health", producer_health))
+        .unify()
+        .or(current("partition-assignment", partition_assignment))
+        .unify()
+        .or(current("openapi.json", document))
+        .unify()
+        .or(metrics)
+        .unify()
+        .or(stream)
+        .unify()
+}
+
+/// How the pipeline stands: a verdict, one sentence, and what they rest on. Answers also while Kafka or the
+/// database does not, and says so.
+#[utoipa::path(get, path = "/api/system-status", responses((status = 200, body = SystemStatus)))]
+fn system_status(api: &Api) -> Response {
+    json(&api.state().system)
+}
+
+/// Every consumer with its heartbeat and partitions.
+#[utoipa::path(get, path = "/api/consumer-health", responses(
+    (status = 200, body = ConsumerHealth),
+    (status = 503, description = "The database has not answered for five seconds.")))]
+fn consumer_health(api: &Api) -> Response {
+    api.current(|as_of, state| json(&ConsumerHealth { as_of, consumers: state.consumers }))
+}
+
+/// Every producer with its heartbeat, connection and rate.
+#[utoipa::path(get, path = "/api/producer-health", responses(
+    (status = 200, body = ProducerHealth),
+    (status = 503, description = "The database has not answered for five seconds.")))]
+fn producer_health(api: &Api) -> Response {
+    api.current(|as_of, state| json(&ProducerHealth { as_of, producers: state.producers }))
+}
+
+/// Every partition: who has it, how far it is stored, how far its log goes.
+#[utoipa::path(get, path = "/api/partition-assignment", responses(
+    (status = 200, body = PartitionAssignment),
+    (status = 503, description = "The database has not answered for five seconds.")))]
+fn partition_assignment(api: &Api) -> Response {
+    api.current(|as_of, state| json(&PartitionAssignment { as_of, partitions: state.partitions }))
+}
+
+/// Rates, latency and lag now, and how they went.
+#[utoipa::path(get, path = "/api/real-time-metrics",
+    params(("window_seconds" = Option<u32>, Query, minimum = 60, maximum = 2_678_400,
+        description = "How far the charts reach back; 900 when not given. Up to two hours by seconds, beyond by minutes.")),
+    responses(
+        (status = 200, body = RealTimeMetrics),
+        (status = 400, description = "The parameter is not one, or out of its bounds."),
+        (status = 503, description = "The database does not answer.")))]
+async fn real_time_metrics(api: &Api, query: &HashMap<String, String>) -> Response {
+    let window = match window(query) {
+        Ok(window) => window,
+        Err(detail) => return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response(),
+    };
+    let (resolution, unit) = if window <= SECONDS_KEPT { (Resolution::Second, 1) } else { (Resolution::Minute, 60) };
+    let step = window.div_ceil(POINTS).div_ceil(unit) * unit;
+    let sums = match series(&api.store, resolution, window, step).await {
+        Ok(sums) => sums,
+        Err(error) => return unavailable(&format!("the database does not answer: {error}")),
+    };
+    let (facts, now) = (api.facts.borrow().clone(), Timestamp::now());
+    let since = now.as_second() - i64::from(window);
+    let lag = facts.lag.iter().copied().filter(|sample| sample.at.as_second() > since);
+    let points = points(sums, lag, step);
+    let current = state(&facts, &api.topic, now).metrics;
+    let series = Series { window_seconds: window, step_seconds: step, points };
+    json(&RealTimeMetrics { as_of: now, current, series })
+}
+
+/// Server-sent events: `state` every second (what is known now, `State`); and by kind, numbered in the order of
+/// their commits, what happened. `reset` when events were skipped, `dropped` before a slow reader is let go.
+#[utoipa::path(get, path = "/api/stream",
+    params(("Last-Event-ID" = Option<i64>, Header, description = "Number of the last event that was seen.")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String),
+        (status = 400, description = "Last-Event-ID is not a number."),
+        (status = 503, description = "Too many viewers.")))]
+fn live_stream(api: &Api, headers: &HeaderMap) -> Response {
+    let last = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default().parse()) {
+        None => None,
+        Some(Ok(last)) if last >= 0 => Some(last),
+        Some(_) => {
+            let detail = "Last-Event-ID: not the number of an event";
+            return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response();
+        }
+    };
+    let Some(events) = api.hub.view(last) else { return unavailable("as many viewers as there may be are connected") };
+    // A stream is only polled through `&mut`, which is all that `Sync` would protect.
+    let mut response = warp::sse::reply(SyncStream::new(events)).into_response();
+    // For proxies that would hold it back.
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/openapi.json", responses((status = 200, body = Object)))]
+fn document(_api: &Api) -> Response {
+    json(&Document::openapi())
+}
+
+impl Api {
+    fn state(&self) -> State {
+        state(&self.facts.borrow().clone(), &self.topic, Timestamp::now())
+    }
+
+    /// Answers from the facts unless they are stale.
+    fn current(&self, answer: impl FnOnce(Timestamp, State) -> Response) -> Response {
+        let now = Timestamp::now();
+        let facts = self.facts.borrow().clone();
+        match facts.database.asked_at() {
+            Some(as_of) if now.duration_since(as_of).as_secs_f64() <= STALE_AFTER_S => {
+                answer(as_of, state(&facts, &self.topic, now))
+            }
+            as_of => {
+                let why = facts.database.failing.map_or_else(|| "not asked yet".to_owned(), |(_, error)| error);
+                let problem = problem(&format!("the database does not answer: {why}"));
+                problem.member("last_answer", as_of.map(|at| at.to_string())).into_response()
+            }
+        }
+    }
+}
+
+fn window(query: &HashMap<String, String>) -> Result<u32, String> {
+    let (least, default, most) = WINDOW;
+    if let Some(unknown) = query.keys().find(|key| *key != "window_seconds") {
+        return Err(format!("{unknown}: no such parameter; there is window_seconds"));
+    }
+    let Some(given) = query.get("window_seconds") else { return Ok(default) };
+    let window = given.parse().ok().filter(|window| (least..=most).contains(window));
+    window.ok_or_else(|| format!("window_seconds: a whole number from {least} to {most}"))
+}
+
+fn json(value: &impl serde::Serialize) -> Response {
+    let mut response = warp::reply::json(value).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn problem(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("2"))
+}
+
+fn unavailable(detail: &str) -> Response {
+    problem(detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::OpenApi as _;
+
+    /// `openapi.json` is what the page's types are made from, and what users read without a running monitor.
+    #[test]
+    fn the_committed_document_is_the_one_that_is_served() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let made = super::Document::openapi().to_pretty_json().expect("it serialises") + "\n";
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(path, &made).expect("it can be written");
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == made,
+            "openapi.json is not up to date: run this test with UPDATE_OPENAPI=1, then `make page`"
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! What is known at one instant, and how old it is. Written by the two observers (`database.rs`,
+//! `cluster.rs`), read by every view.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kafka::inspector::Survey;
+use store::{consumer_health, offsets, producer_health, throughput};
+
+/// Seconds that the rates speak of.
+pub const RATE_SECONDS: u32 = 10;
+/// Lag samples that are kept: two hours, one a second.
+const LAG_SAMPLES: usize = 2 * 60 * 60;
+
+/// What PostgreSQL said.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Heartbeats of consumers.
+    pub consumers: Vec<consumer_health::Row>,
+    /// Heartbeats of producers.
+    pub producers: Vec<producer_health::Row>,
+    /// Stored offsets of the watched target.
+    pub offsets: Vec<offsets::Stored>,
+    /// What was stored of each partition in the last [`RATE_SECONDS`].
+    pub shares: Vec<throughput::Share>,
+    /// The last minute, second by second.
+    pub seconds: Vec<throughput::Sums>,
+}
+
+/// The last good answer of one source, and since when there is none.
+#[derive(Debug)]
+pub struct Source<T> {
+    /// With the monitor's clock when it was asked for; `None` before the first.
+    pub answer: Option<(Timestamp, Arc<T>)>,
+    /// Since when it does not answer, and why; `None` while it does.
+    pub failing: Option<(Timestamp, String)>,
+}
+
+impl<T> Clone for Source<T> {
+    fn clone(&self) -> Self {
+        Self { answer: self.answer.clone(), failing: self.failing.clone() }
+    }
+}
+
+impl<T> Default for Source<T> {
+    fn default() -> Self {
+        Self { answer: None, failing: None }
+    }
+}
+
+impl<T> Source<T> {
+    /// Takes in an answer that was asked for at `asked_at`.
+    pub fn note(&mut self, asked_at: Timestamp, answer: Result<T, String>) {
+        match answer {
+            Ok(answer) => {
+                self.answer = Some((asked_at, Arc::new(answer)));
+                self.failing = None;
+            }
+            Err(error) => {
+                let since = self.failing.take().map_or(asked_at, |(since, _)| since);
+                self.failing = Some((since, error));
+            }
+        }
+    }
+
+    /// What it said, however old.
+    pub fn latest(&self) -> Option<&T> {
+        self.answer.as_ref().map(|(_, answer)| &**answer)
+    }
+
+    /// When that was asked for.
+    pub fn asked_at(&self) -> Option<Timestamp> {
+        self.answer.as_ref().map(|(at, _)| *at)
+    }
+}
+
+/// Records that wait, at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LagSample {
+    /// Monitor's clock.
+    pub at: Timestamp,
+    /// Over all partitions whose end is known.
+    pub records: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// PostgreSQL.
+    pub database: Source<Tables>,
+    /// Kafka.
+    pub cluster: Source<Survey>,
+    /// Since this process started, oldest first; behind a reference, since every reader takes a copy of the rest.
+    pub lag: Arc<VecDeque<LagSample>>,
+}
+
+impl Facts {
+    /// Adds a sample of the lag, once both sources have answered.
+    pub fn sample_lag(&mut self, at: Timestamp) {
+        let (Some(tables), Some(survey)) = (self.database.latest(), self.cluster.latest()) else { return };
+        let records = survey.partitions.iter().filter_map(|partition| {
+            let stored = offset_of(tables, survey, partition.partition)?;
+            lag(partition.end, stored.next_offset)
+        });
+        let sample = LagSample { at, records: records.sum() };
+        let lag = Arc::make_mut(&mut self.lag);
+        lag.push_back(sample);
+        while lag.len() > LAG_SAMPLES {
+            lag.pop_front();
+        }
+    }
+}
+
+/// The stored offset of a partition of the log that the topic is now.
+pub fn offset_of<'a>(tables: &'a Tables, survey: &Survey, partition: i32) -> Option<&'a offsets::Stored> {
+    tables.offsets.iter().find(|stored| {
+        stored.partition == partition && stored.topic_id == survey.topic_id && stored.cluster_id == survey.cluster_id
+    })
+}
+
+/// Records between a stored offset and the end of the log; 0 where the end was asked for earlier.
+pub fn lag(end: Option<i64>, stored: i64) -> Option<u64> {
+    end.map(|end| u64::try_from(end - stored).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_keeps_its_last_answer_and_since_when_it_is_silent() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut source = Source::default();
+        source.note(at(1), Ok(7));
+        source.note(at(2), Err("away".into()));
+        source.note(at(3), Err("still".into()));
+        assert_eq!(source.latest(), Some(&7));
+        assert_eq!(source.failing, Some((at(2), "still".into())));
+        source.note(at(4), Ok(8));
+        assert_eq!((source.asked_at(), source.failing), (Some(at(4)), None));
+    }
+
+    #[test]
+    fn lag_is_never_negative() {
+        assert_eq!(lag(Some(5), 7), Some(0));
+        assert_eq!(lag(Some(9), 7), Some(2));
+        assert_eq!(lag(None, 7), None);
+    }
+}

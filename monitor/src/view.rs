@@ -1,0 +1,85 @@
+//! The facts as the API and the page show them. Pure: facts and an instant in, plain data out; the OpenAPI
+//! document is made from these types.
+//!
+//! ```text
+//! Facts ─> consumers ─┐
+//!       ─> producers ─┼─> system (the verdict, from what the others found)
+//!       ─> partitions ┘
+//! ```
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::facts::{Facts, RATE_SECONDS};
+
+mod consumers;
+mod metrics;
+mod partitions;
+mod producers;
+mod system;
+
+pub use consumers::{Consumer, ConsumerHealth};
+pub use metrics::{Metrics, Point, RealTimeMetrics, Series, points};
+pub use partitions::{Partition, PartitionAssignment};
+pub use producers::{Producer, ProducerHealth};
+pub use system::SystemStatus;
+
+/// A heartbeat older than this is a silent process. They beat once a second.
+pub const SILENT_AFTER_S: f64 = 2.0;
+
+/// Everything that is known of one instant.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct State {
+    /// The verdict and what it rests on.
+    pub system: SystemStatus,
+    /// Every consumer.
+    pub consumers: Vec<Consumer>,
+    /// Every producer.
+    pub producers: Vec<Producer>,
+    /// Every partition.
+    pub partitions: Vec<Partition>,
+    /// Rates, latency and lag now.
+    pub metrics: Metrics,
+    /// The last seconds of the charts: those that may still have changed.
+    pub recent: Vec<Point>,
+}
+
+/// The facts seen from `now`.
+pub fn state(facts: &Facts, topic: &str, now: Timestamp) -> State {
+    let consumers = consumers::consumers(facts, now);
+    let producers = producers::producers(facts, now);
+    let partitions = partitions::partitions(facts, topic, &consumers);
+    let metrics = metrics::metrics(facts, &partitions);
+    let system = system::system(facts, &consumers, &producers, &partitions, &metrics, now);
+    let recent = metrics::recent(facts);
+    State { system, consumers, producers, partitions, metrics, recent }
+}
+
+/// Age of a heartbeat now: its age when the table was read, and the time since.
+fn age(facts: &Facts, age_s: f64, now: Timestamp) -> f64 {
+    let read_at = facts.database.asked_at().unwrap_or(now);
+    tenths(age_s + seconds_between(read_at, now))
+}
+
+/// Seconds from `from` to `to`; 0 when a clock went back.
+fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
+}
+
+fn per_second(count: u64) -> f64 {
+    tenths(count as f64 / f64::from(RATE_SECONDS))
+}
+
+/// Rounded to a tenth: what is shown changes no oftener than that.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// `0, 3, 5`.
+fn list(numbers: impl IntoIterator<Item = i32>) -> String {
+    numbers.into_iter().map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

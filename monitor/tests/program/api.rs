@@ -1,0 +1,139 @@
+//! The API against its own document, with real brokers and tables.
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A consumer that beats (its last heartbeat lies ahead, so that it stays young), one that is silent, a
+/// producer, and what is stored in these minutes.
+const PIPELINE: &str = "
+    INSERT INTO consumer_health (consumer_id, status, last_heartbeat, assigned_partitions, group_id, boot_id,
+           started_at, partition_states)
+    VALUES ('c-1', 'running', clock_timestamp() + interval '1 hour', '{0}', 'g', gen_random_uuid(), now(),
+            '[{\"partition\": 0, \"state\": \"reading\", \"position\": 5, \"stored\": 5, \"log_end\": 5}]'),
+           ('c-2', 'running', clock_timestamp() - interval '1 hour', '{1}', 'g', gen_random_uuid(), now(), '[]');
+    INSERT INTO producer_health (producer_id, sensor_type, status, last_heartbeat, connection_status, run_id,
+           started_at, target_rate)
+    VALUES ('<img onerror=alert(1)>', 'temperature', 'running', clock_timestamp(), 'connected', gen_random_uuid(), now(), 5);
+    INSERT INTO throughput
+    SELECT width, date_bin(make_interval(secs => width), now() - make_interval(secs => s), 'epoch'), 'sensor_readings', 1,
+           0, 'c-1', 1, 10, 1, 11, 0.5, 0.25
+      FROM generate_series(-60, 20) s, (VALUES (1::smallint), (60::smallint)) w(width)
+    ON CONFLICT DO NOTHING";
+
+/// A monitor of a migrated database and of the shared brokers, ready, and the database's owner.
+pub(super) async fn ready(settings: &[(&str, &str)]) -> (Monitor, Store) {
+    let shared = shared().await;
+    let options = store::Options { database_url: shared.database_url.clone(), database_pool_size: 4 };
+    let store = Store::new(&options, "test").expect("a good URL");
+    migrate::run(&store).await.expect("it migrates");
+    let kafka = kafka::Options { brokers: shared.brokers.clone() };
+    kafka::admin::ensure_topics(&kafka, "test", &schema::topics::CATALOGUE).await.expect("the topic is made");
+    let own = [("KAFKA_BROKERS", &*shared.brokers), ("RECORDER_DATABASE_URL", &*shared.database_url)];
+    let monitor = start(&shared.database_url, &[&own, settings].concat());
+    monitor.readyz_says("200", "ready").await;
+    (monitor, store)
+}
+
+impl Monitor {
+    /// Status and JSON body.
+    pub(super) async fn json(&self, path: &str) -> (u16, Value) {
+        let answer = self.get(path).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+}
+
+/// What the document promises of a route's good answer.
+fn promised(document: &Value, path: &str) -> Validator {
+    let content = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"];
+    let schema = json!({ "$ref": content["schema"]["$ref"], "components": document["components"] });
+    jsonschema::validator_for(&schema).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[tokio::test]
+async fn every_route_answers_as_its_document_says() {
+    let (monitor, store) = ready(&[]).await;
+    store.pooled().await.expect("a connection").batch_execute(PIPELINE).await.expect("rows");
+    let (status, document) = monitor.json("/api/openapi.json").await;
+    assert_eq!(status, 200);
+    wait_until(DEADLINE, "both sources have answered", async || {
+        let (_, system) = monitor.json("/api/system-status").await;
+        system["kafka"]["up"] == true && system["consumers"]["known"] == 2
+    })
+    .await;
+
+    for path in document["paths"].as_object().expect("paths").keys() {
+        if ["/api/openapi.json", "/api/stream"].contains(&path.as_str()) {
+            continue;
+        }
+        let (status, answer) = monitor.json(path).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        let errors: Vec<String> = promised(&document, path).iter_errors(&answer).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{path}: {errors:?} in {answer}");
+        let refused = monitor.ask("POST", path, "Host: localhost\r\nContent-Length: 0\r\n").await;
+        assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("problem+json"), "{path}: {refused}");
+    }
+
+    let (_, consumers) = monitor.json("/api/consumer-health").await;
+    let states: Vec<&Value> =
+        consumers["consumers"].as_array().expect("a list").iter().map(|consumer| &consumer["status"]).collect();
+    assert_eq!(states, ["running", "silent"]);
+    let (_, metrics) = monitor.json("/api/real-time-metrics").await;
+    assert_eq!(metrics["current"]["stored_rows_per_second"], 10.0, "{metrics}");
+    let (_, partitions) = monitor.json("/api/partition-assignment").await;
+    assert_eq!(partitions["partitions"][0]["owners"], json!(["c-1"]), "{partitions}");
+    assert_eq!(partitions["partitions"][1]["state"], "unread");
+    let (_, system) = monitor.json("/api/system-status").await;
+    assert_eq!((&system["status"], &system["partitions"]), (&json!("critical"), &json!({ "up": 1, "known": 6 })));
+}
+
+#[tokio::test]
+async fn bad_requests_name_the_field_and_the_reason() {
+    let (monitor, _) = ready(&[]).await;
+    for (path, field) in [
+        ("/api/real-time-metrics?window_seconds=59", "window_seconds"),
+        ("/api/real-time-metrics?window_seconds=-1", "window_seconds"),
+        ("/api/real-time-metrics?window_seconds=9999999999999", "window_seconds"),
+        ("/api/real-time-metrics?window_seconds=", "window_seconds"),
+        ("/api/real-time-metrics?wndow=60", "wndow"),
+    ] {
+        let (status, problem) = monitor.json(path).await;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(status == 400 && detail.contains(field), "{path}: {status} {problem}");
+    }
+    for (path, status) in [("/api", 404), ("/api/system-status/x", 404), ("/../etc/passwd", 404), ("/app.js.map", 404)]
+    {
+        assert_eq!(monitor.json(path).await.0, status, "{path}");
+    }
+    for (last, status) in [("x", 400), ("-1", 400), ("", 400), ("99999999999999999999", 400)] {
+        let answer = monitor.ask("GET", "/api/stream", &format!("Host: localhost\r\nLast-Event-ID: {last}\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{last}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_database_it_says_so_and_passes_nothing_off_as_current() {
+    let (monitor, _) = {
+        let shared = shared().await;
+        let proxy = PgProxy::in_front_of(&shared.database_url).await.expect("a proxy");
+        let options = store::Options { database_url: shared.database_url.clone(), database_pool_size: 1 };
+        migrate::run(&Store::new(&options, "test").expect("a good URL")).await.expect("it migrates");
+        let monitor = start(&proxy.url(&shared.database_url), &[("KAFKA_BROKERS", &*shared.brokers)]);
+        monitor.readyz_says("200", "ready").await;
+        proxy.refuse(true);
+        proxy.sever_all();
+        (monitor, proxy)
+    };
+    wait_until(DEADLINE, "it no longer answers from old facts", async || {
+        monitor.json("/api/consumer-health").await.0 == 503
+    })
+    .await;
+    let answer = monitor.get("/api/consumer-health").await;
+    assert!(answer.contains("retry-after: 2") && answer.contains("last_answer"), "{answer}");
+    let (status, system) = monitor.json("/api/system-status").await;
+    assert_eq!((status, &system["database"]["up"], &system["status"]), (200, &json!(false), &json!("critical")));
+    assert!(system["summary"].as_str().is_some_and(|text| text.contains("PostgreSQL")), "{system}");
+}
