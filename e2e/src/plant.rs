@@ -190,6 +190,20 @@ impl Plant {
         program.spawn(&dir.join("log"))
     }
 
+    /// Starts a monitor of it, which also numbers its events.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn monitor(&self, port: u16) -> Result<Process> {
+        let log = self.scratch.path().join(format!("monitor-{}", Uuid::now_v7().simple()));
+        Program::named("monitor")?
+            .args(["--port", &port.to_string(), "--topic", &self.topic])
+            .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
+            .env("DATABASE_URL", self.url())
+            .env("RECORDER_DATABASE_URL", self.url())
+            .spawn(&log)
+    }
+
     /// Runs a command of `consumer` past the proxy; its exit code and what it printed.
     ///
     /// # Errors
@@ -249,19 +263,6 @@ impl Plant {
             )
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-    }
-
-    /// Rows and letters stored so far.
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn stored_records(&self) -> Result<i64> {
-        let row = self
-            .connect()
-            .await?
-            .query_one("SELECT (SELECT count(*) FROM sensor_readings) + (SELECT count(*) FROM dead_letters)", &[])
-            .await?;
-        Ok(row.get(0))
     }
 
     /// Waits until every record of the log is stored.

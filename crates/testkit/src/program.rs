@@ -1,4 +1,4 @@
-//! The workspace's own binaries, run as processes.
+//! The workspace's own binaries, and the system's, run as processes.
 
 use crate::process::{Process, mortal};
 use anyhow::{Context as _, Result};
@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A built binary of this workspace, about to be started.
+/// A program, about to be started.
 #[derive(Debug)]
 pub struct Program {
     name: String,
@@ -26,6 +26,12 @@ impl Program {
             command.env_remove(variable);
         }
         Ok(Self { name: name.to_owned(), command })
+    }
+
+    /// A program of the system, found in `PATH`.
+    #[must_use]
+    pub fn installed(name: &str) -> Self {
+        Self { name: name.to_owned(), command: mortal(Path::new(name), None) }
     }
 
     /// One more argument.
