@@ -3,12 +3,14 @@
 //! ```text
 //! ingest     raw COPY of a topic's rows, then the consumer draining that topic, A B A B …
 //! takeover   kill -9 of a consumer -> first row of its partitions stored again, per protocol
+//! detector   the alarms' detector on NAB's labelled recordings, next to a plain z-score
 //! ```
 //!
 //! It starts brokers and a Postgres of its own and runs the built `consumer` beside it. Nothing
 //! here asserts: a number is printed with the noise that it was measured in.
 
 mod cost;
+mod detector;
 mod ingest;
 mod machine;
 mod page;
@@ -38,8 +40,12 @@ enum Command {
     Ingest(ingest::Options),
     /// From kill -9 to the first row stored by the next owner
     Takeover(takeover::Options),
-    /// Both; also what runs without a command
+    /// What the detector of the unusual finds in labelled recordings
+    Detector(detector::Options),
+    /// All of it; also what runs without a command
     All {
+        #[command(flatten)]
+        detector: detector::Options,
         #[command(flatten)]
         ingest: ingest::Options,
         #[command(flatten)]
@@ -50,15 +56,22 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     let program = Program::parse();
-    let command = program
-        .command
-        .unwrap_or_else(|| Command::All { ingest: ingest::Options::default(), takeover: takeover::Options::default() });
+    let command = program.command.unwrap_or_else(|| Command::All {
+        detector: detector::Options::default(),
+        ingest: ingest::Options::default(),
+        takeover: takeover::Options::default(),
+    });
     let page = page::Page::open(program.markdown)?;
-    page.put("machine", &machine::describe())?;
+    // What is found does not depend on the machine.
+    if !matches!(command, Command::Detector(_)) {
+        page.put("machine", &machine::describe())?;
+    }
     match command {
         Command::Ingest(options) => page.put("ingest", &ingest::run(&options).await?),
         Command::Takeover(options) => page.put("takeover", &takeover::run(&options).await?),
-        Command::All { ingest, takeover } => {
+        Command::Detector(options) => page.put("detector", &detector::run(&options)?),
+        Command::All { detector, ingest, takeover } => {
+            page.put("detector", &detector::run(&detector)?)?;
             // The quick measurement last: a run that is cut has the long one on the page already.
             page.put("ingest", &ingest::run(&ingest).await?)?;
             page.put("takeover", &takeover::run(&takeover).await?)

@@ -18,7 +18,7 @@ fn packages() -> Vec<Package> {
 fn level(name: &str) -> u8 {
     match name {
         "schema" | "millrace-resilience" | "millrace-lifecycle" | "millrace-telemetry" => 0,
-        "millrace-kafka" | "millrace-http" | "millrace-store" => 1,
+        "millrace-alarms" | "millrace-kafka" | "millrace-http" | "millrace-store" => 1,
         "producer" | "consumer" | "monitor" => 2,
         "millrace-testkit" => 3,
         "e2e" => 4,

@@ -1,0 +1,217 @@
+//! Everything that is kept of one sensor, and what a reading does to it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::condition::{Change, Condition, What};
+use crate::envelope::{Envelope, Side};
+use crate::limits::{Level, Limits};
+
+/// How long a value must be unusual, or usual again: two and six readings in a row at one every five minutes,
+/// the pace of NAB's recordings.
+const UNUSUAL_FOR: u32 = 2;
+const USUAL_FOR: u32 = 12;
+
+/// One value, as far as alarms need it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The sensor's clock; may repeat and jump back.
+    pub event_time: Timestamp,
+    /// Finite.
+    pub value: f64,
+}
+
+/// Where a reading comes from. Within a partition offsets rise; a sensor whose key moved to another partition
+/// (the topic grew) begins a new count there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Short key of the log.
+    pub log_id: i32,
+    /// Kafka partition.
+    pub partition: i32,
+    /// Kafka offset.
+    pub offset: i64,
+}
+
+/// What the readings of a sensor are held against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// Its limits.
+    pub limits: Limits,
+    /// Whether what is unusual for it is an alarm.
+    pub deviation: bool,
+}
+
+/// Which of a sensor's conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Outside its limits.
+    Limit(What<Level>),
+    /// Unlike what it used to say.
+    Deviation(What<Side>),
+}
+
+/// See the module. Serialises into the row that travels with the partition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// The last reading that was taken in.
+    applied: Option<Place>,
+    limit: Condition<Level>,
+    deviation: Condition<Side>,
+    /// Readings in a row that look unlike the deviation's state.
+    in_a_row: u32,
+    envelope: Envelope,
+}
+
+/// A change of one of the conditions, with what it was measured against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Which condition, and what happened to it.
+    pub kind: Kind,
+    /// Number of the activation, from 1, per condition.
+    pub activation: u64,
+    /// Event time.
+    pub at: Timestamp,
+    /// The value that changed it.
+    pub value: f64,
+    /// The limit, or the edge of the band, that it passed; `None` when it returned.
+    pub threshold: Option<f64>,
+    /// One of too many.
+    pub chattering: bool,
+}
+
+impl Sensor {
+    /// In which way it is outside its limits.
+    pub fn level(&self) -> Option<Level> {
+        self.limit.active()
+    }
+
+    /// In which way it is unusual.
+    pub fn side(&self) -> Option<Side> {
+        self.deviation.active()
+    }
+
+    /// Takes in a reading. One that was taken in before changes nothing: a replay tells nothing twice.
+    pub fn apply(&mut self, rules: &Rules, place: Place, reading: Reading) -> Vec<Told> {
+        let is_old = |applied: Place| {
+            (applied.log_id, applied.partition) == (place.log_id, place.partition) && place.offset <= applied.offset
+        };
+        if self.applied.is_some_and(is_old) {
+            return Vec::new();
+        }
+        self.applied = Some(place);
+        let told = [self.against_limits(&rules.limits, reading), self.against_envelope(rules.deviation, reading)];
+        self.envelope.learn(reading.value);
+        told.into_iter().flatten().collect()
+    }
+
+    fn against_limits(&mut self, limits: &Limits, reading: Reading) -> Option<Told> {
+        let seen = limits.level(reading.value, self.limit.active());
+        let (on, off) = (limits.on_delay, limits.off_delay);
+        let change = self.limit.observe(seen, reading.event_time, on, off, Level::is_worse_than)?;
+        let threshold = self.limit.active().and_then(|level| limits.of(level));
+        Some(told(change, Kind::Limit, reading.value, threshold))
+    }
+
+    fn against_envelope(&mut self, wanted: bool, reading: Reading) -> Option<Told> {
+        let seen = self.envelope.side(reading.value).filter(|_| wanted);
+        let now = self.deviation.active();
+        // Above and below are both unusual: swinging between them is not coming back.
+        if seen.is_some() == now.is_some() {
+            self.in_a_row = 0;
+            return None;
+        }
+        self.in_a_row += 1;
+        if self.in_a_row < if now.is_none() { UNUSUAL_FOR } else { USUAL_FOR } {
+            return None;
+        }
+        self.in_a_row = 0;
+        let none = SignedDuration::ZERO;
+        let change = self.deviation.observe(seen, reading.event_time, none, none, |_, _| false)?;
+        let band = self.envelope.band();
+        let threshold = seen.zip(band).map(|(side, (lower, upper))| if side == Side::Above { upper } else { lower });
+        Some(told(change, Kind::Deviation, reading.value, threshold))
+    }
+}
+
+fn told<S>(change: Change<S>, kind: impl Fn(What<S>) -> Kind, value: f64, threshold: Option<f64>) -> Told {
+    Told {
+        kind: kind(change.what),
+        activation: change.activation,
+        at: change.at,
+        value,
+        threshold,
+        chattering: change.chattering,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use schema::SensorType;
+
+    fn rules() -> Rules {
+        Rules { limits: Limits::for_type(SensorType::Temperature), deviation: true }
+    }
+
+    fn reading(n: usize, value: f64) -> (Place, Reading) {
+        let offset = i64::try_from(n).expect("small");
+        let event_time = Timestamp::from_second(offset).expect("a time");
+        (Place { log_id: 1, partition: 0, offset }, Reading { event_time, value })
+    }
+
+    fn run(sensor: &mut Sensor, values: impl IntoIterator<Item = (usize, f64)>) -> Vec<Told> {
+        let readings = values.into_iter().map(|(n, value)| reading(n, value));
+        readings.flat_map(|(place, reading)| sensor.apply(&rules(), place, reading)).collect()
+    }
+
+    /// Seventy degrees, give or take two.
+    fn usual(n: usize) -> f64 {
+        70.0 + (n % 9) as f64 / 2.0 - 2.0
+    }
+
+    #[test]
+    fn what_is_within_limits_and_yet_unusual_is_told_once() {
+        let mut sensor = Sensor::default();
+        assert_eq!(run(&mut sensor, (0..1000).map(|n| (n, usual(n)))), []);
+        let told = run(&mut sensor, (1000..1010).map(|n| (n, 85.0)));
+        assert!(
+            matches!(&told[..], [Told { kind: Kind::Deviation(What::Raised(Side::Above)), activation: 1, .. }]),
+            "{told:?}"
+        );
+        let back = run(&mut sensor, (1010..1040).map(|n| (n, usual(n))));
+        assert!(matches!(&back[..], [Told { kind: Kind::Deviation(What::Returned), .. }]), "{back:?}");
+    }
+
+    #[test]
+    fn a_single_spike_is_no_deviation() {
+        let mut sensor = Sensor::default();
+        run(&mut sensor, (0..1000).map(|n| (n, usual(n))));
+        assert_eq!(run(&mut sensor, [(1000, 90.0), (1001, 70.0), (1002, 90.0), (1003, 70.0)]), []);
+    }
+
+    proptest! {
+        /// Killed anywhere, loaded from its row, and given some of the same again: as if nothing had happened.
+        #[test]
+        fn a_replay_from_any_place_tells_the_same(
+            values in proptest::collection::vec(prop_oneof![60.0..80.0f64, 90.0..110.0f64], 1..400),
+            cut in 0usize..400,
+            back in 0usize..50,
+        ) {
+            let cut = cut.min(values.len());
+            let numbered = |from: usize, to: usize| (from..to).map(|n| (n, values[n])).collect::<Vec<_>>();
+            let mut whole = Sensor::default();
+            let expected = run(&mut whole, numbered(0, values.len()));
+
+            let mut first = Sensor::default();
+            let mut told = run(&mut first, numbered(0, cut));
+            let row = serde_json::to_string(&first).expect("it serialises");
+            let mut second: Sensor = serde_json::from_str(&row).expect("its own row");
+            told.extend(run(&mut second, numbered(cut.saturating_sub(back), values.len())));
+            prop_assert_eq!(told, expected);
+            prop_assert_eq!(second, whole);
+        }
+    }
+}
