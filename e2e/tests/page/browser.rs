@@ -67,7 +67,9 @@ impl Browser {
     /// Waits until the verdict contains all of `texts`.
     pub async fn verdict(&self, texts: &[&str]) {
         let wanted = json!(texts);
-        let script = format!("const said = document.querySelector('h1').textContent; return {wanted}.every((t) => said.includes(t))");
+        let script = format!(
+            "const said = document.querySelector('h1').textContent; return {wanted}.every((t) => said.includes(t))"
+        );
         self.until(&format!("the verdict says {texts:?}"), &script).await;
     }
 
@@ -78,11 +80,20 @@ impl Browser {
         self.run(&format!("document.documentElement.dataset.theme = '{theme}'; {source}; return null")).await;
         let findings = self
             .client
-            .execute_async("const done = arguments[0]; axe.run().then((r) => done(r.violations), (e) => done([String(e)]))", vec![])
+            .execute_async(
+                "const done = arguments[0]; axe.run().then((r) => done(r.violations), (e) => done([String(e)]))",
+                vec![],
+            )
             .await
             .expect("axe runs");
         let serious = |v: &&Value| !["minor", "moderate"].contains(&v["impact"].as_str().unwrap_or_default());
-        findings.as_array().expect("a list").iter().filter(serious).map(|v| format!("{}: {}", v["id"], v["nodes"])).collect()
+        findings
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(serious)
+            .map(|v| format!("{}: {}", v["id"], v["nodes"]))
+            .collect()
     }
 
     /// Requests to anybody but the monitor.

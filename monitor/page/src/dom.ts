@@ -1,4 +1,7 @@
-// Elements out of data. Text goes through textContent only: names are data, and may look like markup.
+// Elements out of data. Text goes through textContent only: names are data, and may look like markup, or turn
+// around the text that they stand in.
+
+import { visible } from "./format";
 
 type Child = Node | string | null | undefined | false;
 type Props = Record<string, string | number | boolean | null | undefined | ((event: globalThis.Event) => void)>;
@@ -13,25 +16,27 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) {
-      element.setAttribute(name, value === true ? "" : String(value));
+      element.setAttribute(name, value === true ? "" : visible(String(value)));
     }
   }
   for (const child of children) {
-    if (child) element.append(child);
+    if (child) element.append(typeof child === "string" ? visible(child) : child);
   }
   return element;
 }
 
 /** Sets a text only when it changed, so that a selection and a screen reader are left alone. */
 export function text(element: Element, value: string): void {
-  if (element.textContent !== value) element.textContent = value;
+  const shown = visible(value);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 /** Sets or removes an attribute only when it changed. */
 export function attribute(element: Element, name: string, value: string | null): void {
-  if (element.getAttribute(name) === value) return;
-  if (value === null) element.removeAttribute(name);
-  else element.setAttribute(name, value);
+  const shown = value === null ? null : visible(value);
+  if (element.getAttribute(name) === shown) return;
+  if (shown === null) element.removeAttribute(name);
+  else element.setAttribute(name, shown);
 }
 
 export function byId(id: string): HTMLElement {

@@ -2,6 +2,14 @@
 
 const NUMBER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
+/** Control, bidirectional and zero-width characters: what cannot be seen, or changes how others are seen. */
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** Text with its hidden characters written out, such as \u{202e}: two different names never look the same. */
+export function visible(text: string): string {
+  return text.replace(HIDDEN, (hidden) => `\\u{${hidden.charCodeAt(0).toString(16)}}`);
+}
+
 /** 12,345; under ten with one decimal where there is one. */
 export function count(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";

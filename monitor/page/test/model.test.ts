@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { marks, shortName } from "../src/colour";
 import { type Event, type Model, type Point, type State, WINDOW_S, initial, reduce, silence } from "../src/model";
+import { visible } from "../src/format";
 import { grouped } from "../src/panels/events";
 
 const state = (recent: Point[] = []): State => ({ recent, consumers: [], producers: [], partitions: [] }) as unknown as State;
@@ -82,4 +83,9 @@ test("names become marks that stay", () => {
   assert.equal(shortName("\u202e"), "?");
   const two = marks([{ consumer_id: "b-2" }, { consumer_id: "a-1" }]);
   assert.deepEqual([two.get("a-1")?.hue, two.get("b-2")?.hue], [0, 1]);
+});
+
+test("what hides in a name is written out", () => {
+  assert.equal(visible("sensor-consumer-1 °C \u{1f600} ü"), "sensor-consumer-1 °C \u{1f600} ü");
+  assert.equal(visible("\u202e1-remus\u200bnoc\u0000"), "\\u{202e}1-remus\\u{200b}noc\\u{0}");
 });
