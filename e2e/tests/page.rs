@@ -71,6 +71,23 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     page.until("the gap is filled", &format!("return /sensor-consumer-[12]claimed/.test({first})")).await;
     assert_eq!(page.strangers().await, Vec::<String>::new());
 
+    // Without the database nobody knows who reads what, and nobody is accused.
+    plant.site.postgres.kill();
+    page.verdict(&["PostgreSQL has not answered"]).await;
+    page.screenshot("postgres-away").await;
+    assert_eq!(page.run(&format!("return {OWNERS}.filter((owner) => owner === 'nobody').length")).await, 0);
+    plant.site.postgres.start_again().await.expect("it starts");
+    let accused = "window.accused = false; new MutationObserver(() => { window.accused ||= \
+                   /silent|unread/i.test(document.querySelector('h1').textContent) }) \
+                   .observe(document.querySelector('h1'), { childList: true, characterData: true, subtree: true })";
+    page.run(accused).await;
+    page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
+    assert_eq!(
+        page.run("return window.accused").await,
+        false,
+        "who was not heard of for want of a database is not silent"
+    );
+
     let report = load.finish(0).await.expect("everything acknowledged");
     e2e::oracle::judge(&plant, &report, Duration::from_secs(60)).await.expect("the oracle");
     drop((consumers, back, monitor));

@@ -8,12 +8,14 @@ use lifecycle::{Latch, Readiness, Shutdown};
 use opentelemetry::metrics::Gauge;
 use store::{Error, Store, consumer_health, offsets, producer_health, schema_version, sensor_readings, throughput};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::facts::{Facts, RATE_SECONDS, Tables};
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// A database that takes longer does not answer: a frozen one says nothing at all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// What the charts of the page are kept up with: long enough for transactions that commit late.
 const RECENT_SECONDS: u32 = 60;
 
@@ -74,7 +76,7 @@ impl Database {
             let asked_at = Timestamp::now();
             let answer = tokio::select! {
                 () = stop.requested() => return Ok(()),
-                answer = self.ask() => answer,
+                answer = timeout(ANSWER_WITHIN, self.ask()) => answer.unwrap_or_else(|_| Err(silence())),
             };
             self.note(&answer);
             self.facts.send_modify(|facts| {
@@ -117,6 +119,10 @@ impl Database {
             self.waiting = Some((state, self.readiness.latch(state.latch())));
         }
     }
+}
+
+fn silence() -> Error {
+    Error::TimedOut { doing: "asking for the state of the pipeline", seconds: ANSWER_WITHIN.as_secs() }
 }
 
 /// The stored offsets of the topic's latest incarnation.

@@ -33,19 +33,21 @@ pub struct Tables {
 pub struct Source<T> {
     /// With the monitor's clock when it was asked for; `None` before the first.
     pub answer: Option<(Timestamp, Arc<T>)>,
+    /// Since when it answers without a failure in between; `None` while it does not.
+    pub up_since: Option<Timestamp>,
     /// Since when it does not answer, and why; `None` while it does.
     pub failing: Option<(Timestamp, String)>,
 }
 
 impl<T> Clone for Source<T> {
     fn clone(&self) -> Self {
-        Self { answer: self.answer.clone(), failing: self.failing.clone() }
+        Self { answer: self.answer.clone(), up_since: self.up_since, failing: self.failing.clone() }
     }
 }
 
 impl<T> Default for Source<T> {
     fn default() -> Self {
-        Self { answer: None, failing: None }
+        Self { answer: None, up_since: None, failing: None }
     }
 }
 
@@ -55,13 +57,21 @@ impl<T> Source<T> {
         match answer {
             Ok(answer) => {
                 self.answer = Some((asked_at, Arc::new(answer)));
+                self.up_since.get_or_insert(asked_at);
                 self.failing = None;
             }
             Err(error) => {
+                self.up_since = None;
                 let since = self.failing.take().map_or(asked_at, |(since, _)| since);
                 self.failing = Some((since, error));
             }
         }
+    }
+
+    /// Seconds for which it has answered, up to its last answer.
+    pub fn up_for_s(&self) -> f64 {
+        let span = self.up_since.zip(self.asked_at()).map(|(since, last)| last.duration_since(since).as_secs_f64());
+        span.unwrap_or(0.0)
     }
 
     /// What it said, however old.
@@ -138,7 +148,8 @@ mod tests {
         assert_eq!(source.latest(), Some(&7));
         assert_eq!(source.failing, Some((at(2), "still".into())));
         source.note(at(4), Ok(8));
-        assert_eq!((source.asked_at(), source.failing), (Some(at(4)), None));
+        source.note(at(9), Ok(9));
+        assert_eq!((source.asked_at(), source.failing.clone(), source.up_for_s()), (Some(at(9)), None, 5.0));
     }
 
     #[test]

@@ -32,6 +32,15 @@ const BUFFER: usize = 1024;
 const VIEWERS: usize = 512;
 const STATE_EVERY: Duration = Duration::from_secs(1);
 
+/// What viewers are told, all of them the same.
+#[derive(Clone, Debug)]
+enum Word {
+    /// Something happened.
+    Event(Line),
+    /// The database is an older copy: its numbers went back, and what viewers have seen may not be in it.
+    WentBack,
+}
+
 /// An event with its JSON, which all viewers share.
 #[derive(Clone, Debug)]
 struct Line {
@@ -52,7 +61,7 @@ impl From<&Event> for Line {
 pub struct Hub {
     store: Store,
     state: watch::Sender<Arc<str>>,
-    events: broadcast::Sender<Line>,
+    events: broadcast::Sender<Word>,
     viewers: Arc<Semaphore>,
     stop: Shutdown,
 }

@@ -56,10 +56,20 @@ pub fn state(facts: &Facts, topic: &str, now: Timestamp) -> State {
     State { system, consumers, producers, partitions, metrics, recent }
 }
 
-/// Age of a heartbeat now: its age when the table was read, and the time since.
+/// Age of a heartbeat now: its age when the table was read, and the time since. While the database does not
+/// answer nobody knows whether more heartbeats came, so it stays as it was.
 fn age(facts: &Facts, age_s: f64, now: Timestamp) -> f64 {
-    let read_at = facts.database.asked_at().unwrap_or(now);
-    tenths(age_s + seconds_between(read_at, now))
+    let since = match (&facts.database.failing, facts.database.asked_at()) {
+        (None, Some(read_at)) => seconds_between(read_at, now),
+        _ => 0.0,
+    };
+    tenths(age_s + since)
+}
+
+/// Whether a heartbeat of that age, when the table was read, is a silent process's. Not while nobody could
+/// have written one: after an outage of the database each process gets the time for its next.
+fn is_silent(facts: &Facts, age_s: f64) -> bool {
+    age_s > SILENT_AFTER_S && facts.database.up_for_s() > SILENT_AFTER_S
 }
 
 /// Seconds from `from` to `to`; 0 when a clock went back.

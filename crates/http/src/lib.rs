@@ -32,6 +32,9 @@ pub struct Limits {
     /// From a request's head to its answer's. The body of an answer (a stream of events) may take
     /// longer.
     pub request: Duration,
+    /// How long a client may take nothing of what is sent to it. A stream of events has no end, so a
+    /// reader that stopped reading would keep its connection for ever.
+    pub write_stall: Duration,
     /// Bytes of a request's body; more is answered with 413.
     pub body_bytes: usize,
     /// Connections served at a time; further ones wait in the kernel's queue.
@@ -45,6 +48,7 @@ impl Default for Limits {
         Self {
             header_read: Duration::from_secs(10),
             request: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
             body_bytes: 1 << 20,
             connections: 1024,
             drain: Duration::from_secs(2),

@@ -13,6 +13,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, info, warn};
 use warp::{Filter, Reply};
 
@@ -102,8 +103,10 @@ where
 {
     // Answers are small and complete: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_stall));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
-        .serve_connection(TokioIo::new(stream), service_fn(move |request| answerer.clone().answer(request)))
+        .serve_connection(TokioIo::new(Box::pin(stream)), service_fn(move |request| answerer.clone().answer(request)))
 }

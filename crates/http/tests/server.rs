@@ -200,3 +200,17 @@ async fn a_stop_cuts_what_never_ends_when_the_drain_is_over() {
     server.ended.await.expect("the server ends in order");
     client.closed().await;
 }
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_and_its_place_is_free_again() {
+    let endless = warp::path!("events").map(|| {
+        let line = || Ok::<_, std::convert::Infallible>(warp::sse::Event::default().data("x".repeat(10_000)));
+        warp::sse::reply(futures_util::stream::repeat_with(line))
+    });
+    let routes = endless.or(warp::path!("here").map(|| "yes"));
+    let limits = Limits { write_stall: SHORT, connections: 1, ..limits() };
+    let server = start(routes, limits).await;
+    let mut stalled = Client::connect(server.address).await;
+    stalled.write("GET /events HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(Client::connect(server.address).await.get("/here").await.body, "yes");
+}

@@ -7,7 +7,7 @@ use store::event_stream::{Channel, Listener, PORTION, after, latest};
 use tokio::time::{Duration, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Hub, Line};
+use super::{Hub, Line, Word};
 
 /// A wake-up may get lost, so it looks this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,17 +41,19 @@ impl Hub {
     /// `told` is the number of the last event that was handed on.
     async fn follow_connection(&self, told: &mut Option<i64>) -> store::Result<Infallible> {
         let mut listener = Listener::connect(&self.store, Channel::Stream).await?;
-        let mut last = match *told {
-            Some(number) => number,
-            None => latest(&self.store).await?,
-        };
+        let newest = latest(&self.store).await?;
+        let mut last = told.map_or(newest, |told| told.min(newest));
+        if told.is_some_and(|told| told > newest) {
+            // Nobody listens: then nobody has seen more.
+            let _ = self.events.send(Word::WentBack);
+        }
         loop {
             loop {
                 let events = after(&self.store, last, PORTION).await?;
                 for event in &events {
                     last = event.number;
                     // Nobody listens: then nobody misses it.
-                    let _ = self.events.send(Line::from(event));
+                    let _ = self.events.send(Word::Event(Line::from(event)));
                 }
                 *told = Some(last);
                 if events.len() < usize::try_from(PORTION).unwrap_or(usize::MAX) {

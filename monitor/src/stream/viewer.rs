@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use warp::sse::Event;
 
-use super::{Hub, Line};
+use super::{Hub, Line, Word};
 
 /// Events that a new viewer begins with.
 const FIRST: i64 = 100;
@@ -33,7 +33,7 @@ enum Place {
 struct Viewer {
     store: Store,
     state: watch::Receiver<Arc<str>>,
-    events: broadcast::Receiver<Line>,
+    events: broadcast::Receiver<Word>,
     stop: Shutdown,
     waiting: VecDeque<Event>,
     place: Place,
@@ -78,7 +78,7 @@ impl Viewer {
                 biased;
                 () = self.stop.requested() => return None,
                 // While it is behind, live events stay in the shared buffer.
-                line = self.events.recv(), if !behind => self.hear(line),
+                word = self.events.recv(), if !behind => self.hear(word),
                 changed = self.state.changed() => {
                     changed.ok()?;
                     let state = self.state.borrow_and_update().clone();
@@ -118,14 +118,16 @@ impl Viewer {
         self.waiting.extend(events.iter().map(|event| told(&Line::from(event))));
     }
 
-    fn hear(&mut self, line: Result<Line, RecvError>) {
+    fn hear(&mut self, word: Result<Word, RecvError>) {
         let Place::At(last) = self.place else { return };
-        match line {
-            Ok(line) if line.number > last => {
+        match word {
+            Ok(Word::Event(line)) if line.number > last => {
                 self.place = Place::At(line.number);
                 self.waiting.push_back(told(&line));
             }
-            Ok(_) => {}
+            Ok(Word::Event(_)) => {}
+            // Ahead of what there is now: that ends in a reset.
+            Ok(Word::WentBack) => self.place = Place::Behind(Some(last)),
             // It comes back with its Last-Event-ID and is told the rest.
             Err(RecvError::Lagged(missed)) => {
                 let detail = json!({ "missed": missed, "reason": "this viewer reads too slowly" });

@@ -6,7 +6,7 @@ use store::consumer_health::{PartitionState, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{SILENT_AFTER_S, age, per_second};
+use super::{age, is_silent, per_second};
 use crate::facts::{Facts, lag};
 
 /// Answer of `GET /api/consumer-health`.
@@ -89,7 +89,7 @@ fn consumer(facts: &Facts, row: &Row, now: Timestamp) -> Consumer {
     let shares = facts.database.latest().map(|tables| tables.shares.as_slice()).unwrap_or_default();
     let stored = shares.iter().filter(|share| share.consumer_id == row.consumer_id).map(|share| share.stored_rows);
     let age_s = age(facts, row.age_s, now);
-    let silent = age_s > SILENT_AFTER_S && row.status != "stopped";
+    let silent = is_silent(facts, row.age_s) && row.status != "stopped";
     Consumer {
         consumer_id: row.consumer_id.clone(),
         group_id: row.group_id.clone(),

@@ -6,7 +6,7 @@ use store::producer_health::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{SILENT_AFTER_S, age, tenths};
+use super::{age, is_silent, tenths};
 use crate::facts::Facts;
 
 /// Answer of `GET /api/producer-health`.
@@ -72,7 +72,7 @@ pub fn producers(facts: &Facts, now: Timestamp) -> Vec<Producer> {
 
 fn producer(facts: &Facts, row: &Row, now: Timestamp) -> Producer {
     let age_s = age(facts, row.age_s, now);
-    let silent = age_s > SILENT_AFTER_S && row.status != "stopped";
+    let silent = is_silent(facts, row.age_s) && row.status != "stopped";
     // The minute counts from its start, so that a young one does not look slow.
     let life_s = row.last_heartbeat.duration_since(row.started_at).as_secs_f64().clamp(1.0, 60.0);
     let alive = !silent && row.status != "stopped";
