@@ -10,13 +10,16 @@
 //! belongs to another one is discarded, here and when a batch is sent again.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use alarms::{Changes, Observation, Place, RuleBook, Sensors};
 use bytes::Bytes;
 use jiff::Timestamp;
 use store::batch::{Letter, Part};
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+use crate::alarming;
 
 /// Rows are cut into chunks of about this many bytes, which COPY sends whole.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -47,8 +50,8 @@ pub struct Duty {
 
 /// One record on its way to the target: a row, already encoded, or a dead letter.
 pub enum Outcome<'a> {
-    /// The bytes of one row.
-    Row(&'a [u8]),
+    /// The bytes of one row, and what it says of a sensor.
+    Row(&'a [u8], Option<Observation<'a>>),
     /// A bad record.
     Letter(Letter),
 }
@@ -70,12 +73,15 @@ pub struct Coordinates {
 pub struct Taken {
     /// Its parts, ascending by partition, with the incarnation of each.
     pub parts: Vec<(Incarnation, Part)>,
+    /// Readings in them that alarms take no notice of: `alarms::MOST_SENSORS`.
+    pub unwatched: u64,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// Duties under which appending is allowed.
-    duties: BTreeMap<i32, Duty>,
+    /// Duties under which appending is allowed, and the state that travels with each.
+    duties: BTreeMap<i32, (Duty, Sensors)>,
+    rules: Arc<RuleBook>,
     growing: BTreeMap<i32, (Duty, Growing)>,
     in_flight: BTreeMap<i32, Incarnation>,
     records: usize,
@@ -102,11 +108,17 @@ impl Buffer {
         Self { limits, inner: Mutex::default(), filled: Notify::new() }
     }
 
-    /// Begins an incarnation: what an older one left is discarded.
-    pub fn begin(&self, partition: i32, duty: Duty) {
+    /// Begins an incarnation with the sensors as they were read under the claim: what an older one left is
+    /// discarded.
+    pub fn begin(&self, partition: i32, duty: Duty, sensors: Sensors) {
         let mut inner = self.lock();
         inner.discard(partition);
-        inner.duties.insert(partition, duty);
+        inner.duties.insert(partition, (duty, sensors));
+    }
+
+    /// What readings are held against from now on.
+    pub fn follow(&self, rules: RuleBook) {
+        self.lock().rules = Arc::new(rules);
     }
 
     /// Ends whatever incarnation the partition has. Returns how many records were discarded; the
@@ -119,21 +131,27 @@ impl Buffer {
 
     /// Whether `incarnation` is still the partition's.
     pub fn is_current(&self, partition: i32, incarnation: Incarnation) -> bool {
-        self.lock().duties.get(&partition).is_some_and(|duty| duty.incarnation == incarnation)
+        self.lock().duties.get(&partition).is_some_and(|(duty, _)| duty.incarnation == incarnation)
     }
 
     /// Appends one record under the partition's current duty. Returns whether the batch has
     /// reached a bound.
     pub fn append(&self, partition: i32, at: Coordinates, outcome: Outcome<'_>) -> bool {
-        let mut inner = self.lock();
-        let Some(duty) = inner.duties.get(&partition).copied() else { return false };
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        let Some((duty, sensors)) = inner.duties.get_mut(&partition) else { return false };
+        if let Outcome::Row(_, Some(observation)) = &outcome {
+            let place = Place { log_id: duty.log_id, partition, offset: at.offset };
+            sensors.apply(&inner.rules, place, observation);
+        }
+        let duty = *duty;
         let (_, growing) = inner.growing.entry(partition).or_insert_with(|| (duty, Growing::new(duty, partition, at)));
         let bytes = growing.append(at, outcome);
         inner.records += 1;
         inner.bytes += bytes;
         let full = inner.is_full(self.limits);
         if inner.records == 1 {
-            drop(inner);
+            drop(guard);
             self.filled.notify_one();
         }
         full
@@ -176,8 +194,19 @@ impl Buffer {
         inner.records = 0;
         inner.bytes = 0;
         inner.in_flight = growing.iter().map(|(partition, (duty, _))| (*partition, duty.incarnation)).collect();
-        let parts = growing.into_values().map(|(duty, growing)| (duty.incarnation, growing.finish())).collect();
-        Some(Taken { parts })
+        let with_changes: Vec<(Duty, Growing, Changes)> = growing
+            .into_iter()
+            .map(|(partition, (duty, growing))| {
+                // What grows, grows under the partition's duty: both end together.
+                let changes = inner.duties.get_mut(&partition).map(|(_, sensors)| sensors.take()).unwrap_or_default();
+                (duty, growing, changes)
+            })
+            .collect();
+        // The poll thread goes on while the states are written out.
+        drop(inner);
+        let unwatched = with_changes.iter().map(|(_, _, changes)| changes.unwatched).sum();
+        let finish = |(duty, growing, changes): (Duty, Growing, Changes)| (duty.incarnation, growing.finish(changes));
+        Some(Taken { parts: with_changes.into_iter().map(finish).collect(), unwatched })
     }
 
     /// The session is gone: what is in flight and what grew under its claims is read again.
@@ -228,6 +257,8 @@ impl Growing {
             gaps: Vec::new(),
             first_append_at: at.appended_at,
             last_append_at: None,
+            sensors: Vec::new(),
+            transitions: Vec::new(),
         };
         Self { part, tail: Vec::new(), bytes: 0, records: 0 }
     }
@@ -242,7 +273,7 @@ impl Growing {
         part.leader_epoch = part.leader_epoch.max(at.leader_epoch);
         part.last_append_at = at.appended_at;
         let bytes = match outcome {
-            Outcome::Row(row) => {
+            Outcome::Row(row, _) => {
                 if self.tail.len() + row.len() > CHUNK_BYTES && !self.tail.is_empty() {
                     part.rows.push(Bytes::from(std::mem::take(&mut self.tail)));
                 }
@@ -265,10 +296,12 @@ impl Growing {
         bytes
     }
 
-    fn finish(mut self) -> Part {
+    fn finish(mut self, changes: Changes) -> Part {
         if !self.tail.is_empty() {
             self.part.rows.push(Bytes::from(self.tail));
         }
+        self.part.sensors = changes.sensors.iter().map(|(id, sensor)| alarming::state(id, sensor)).collect();
+        self.part.transitions = changes.events.iter().map(alarming::transition).collect();
         self.part
     }
 }
@@ -292,9 +325,9 @@ mod tests {
     #[test]
     fn a_gap_of_the_log_is_kept_beside_the_rows() {
         let buffer = buffer();
-        buffer.begin(3, duty(1));
-        buffer.append(3, at(10, 10), Outcome::Row(b"a"));
-        buffer.append(3, at(11, 14), Outcome::Row(b"b"));
+        buffer.begin(3, duty(1), Sensors::default());
+        buffer.append(3, at(10, 10), Outcome::Row(b"a", None));
+        buffer.append(3, at(11, 14), Outcome::Row(b"b", None));
         let taken = buffer.take_now().expect("two records");
         let part = &taken.parts[0].1;
         assert_eq!((part.expected, part.next, part.row_count), (10, 15, 2));
@@ -304,10 +337,10 @@ mod tests {
     #[test]
     fn a_new_incarnation_discards_what_the_old_one_read() {
         let buffer = buffer();
-        buffer.begin(0, duty(1));
-        assert!(!buffer.append(0, at(0, 0), Outcome::Row(b"old")));
-        assert!(buffer.append(0, at(1, 1), Outcome::Row(b"old")) && buffer.is_full());
-        buffer.begin(0, duty(2));
+        buffer.begin(0, duty(1), Sensors::default());
+        assert!(!buffer.append(0, at(0, 0), Outcome::Row(b"old", None)));
+        assert!(buffer.append(0, at(1, 1), Outcome::Row(b"old", None)) && buffer.is_full());
+        buffer.begin(0, duty(2), Sensors::default());
         assert!(buffer.take_now().is_none());
         assert!(!buffer.is_current(0, Incarnation(1)));
         assert!(!buffer.is_full());
@@ -316,15 +349,15 @@ mod tests {
     #[test]
     fn nothing_is_appended_without_a_duty() {
         let buffer = buffer();
-        buffer.append(0, at(0, 0), Outcome::Row(b"x"));
+        buffer.append(0, at(0, 0), Outcome::Row(b"x", None));
         assert!(buffer.is_empty());
     }
 
     #[test]
     fn a_batch_in_flight_keeps_the_partition_unsettled() {
         let buffer = buffer();
-        buffer.begin(0, duty(1));
-        buffer.append(0, at(0, 0), Outcome::Row(b"x"));
+        buffer.begin(0, duty(1), Sensors::default());
+        buffer.append(0, at(0, 0), Outcome::Row(b"x", None));
         let _taken = buffer.take_now().expect("one record");
         buffer.end(0);
         assert!(!buffer.is_settled(0));

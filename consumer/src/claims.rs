@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alarms::Sensors;
 use jiff::Timestamp;
 use kafka::Inspector;
 use kafka::inspector::TopicView;
@@ -101,6 +102,8 @@ enum Failed {
     Store(#[from] store::Error),
     #[error(transparent)]
     Log(#[from] kafka::inspector::Error),
+    #[error("{0}")]
+    State(String),
 }
 
 impl Claims {
@@ -148,7 +151,7 @@ impl Claims {
                     self.metrics.claims_failed.add(1, &[]);
                     let text = match &failed {
                         Failed::Store(error) => error.chain(),
-                        Failed::Log(error) => error.to_string(),
+                        Failed::Log(_) | Failed::State(_) => failed.to_string(),
                     };
                     if text != said {
                         tracing::warn!(partition = request.partition, error = text, "a claim is tried again");
@@ -201,6 +204,7 @@ impl Claims {
         match verdict {
             Verdict::Take { start_offset, backlog } => {
                 let ended = locked.ended().to_vec();
+                let sensors = Sensors::load(locked.sensor_states().await?).map_err(Failed::State)?;
                 let taken = locked.take(&claimant, start_offset, backlog).await?;
                 self.topic_ids
                     .lock()
@@ -210,7 +214,15 @@ impl Claims {
                 if taken.claims_at_offset >= QUARANTINE_AFTER {
                     return self.give_up(request, &claimant, &view, taken).await;
                 }
-                Ok(Reply::Claimed(Claimed { partition, incarnation, claim: claimant.claim, taken, writer, ended }))
+                Ok(Reply::Claimed(Claimed {
+                    partition,
+                    incarnation,
+                    claim: claimant.claim,
+                    taken,
+                    writer,
+                    ended,
+                    sensors,
+                }))
             }
             Verdict::Quarantined(reason) => Ok(Reply::Quarantined { partition, incarnation, reason, new: false }),
             Verdict::Quarantine(reason) => {

@@ -3,6 +3,7 @@
 //! A command prints what it found or did on stdout and why it failed on stderr, one line, and
 //! answers with an exit code (docs/commands.md). None of them needs a running consumer.
 
+mod alarms;
 mod check;
 mod dead_letters;
 mod failure;
@@ -44,6 +45,9 @@ enum Command {
     /// Records that were no events: list, show, replay
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// What is wrong: list, acknowledge, shelve, limits
+    #[command(subcommand)]
+    Alarms(alarms::Command),
     /// Stored offsets: show, adopt, release, set
     #[command(subcommand)]
     Offsets(offsets::Command),
@@ -59,6 +63,7 @@ pub fn run(program: Program) -> u8 {
         Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(options).await) }),
         Command::Verify(options) => finish(verify::run(options)),
         Command::DeadLetters(command) => finish(dead_letters::run(command)),
+        Command::Alarms(command) => finish(alarms::run(command)),
         Command::Offsets(command) => finish(offsets::run(command)),
         Command::Retention(options) => finish(retention::run(options)),
     }

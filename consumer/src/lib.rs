@@ -9,6 +9,7 @@
 //!
 //! ARCHITECTURE.md has the state machines and, for each interleaving, the rule that stops it.
 
+pub mod alarming;
 pub mod buffer;
 pub mod claims;
 pub mod duty;

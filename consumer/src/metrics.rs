@@ -29,6 +29,10 @@ pub struct Metrics {
     pub sessions_lost: Counter<u64>,
     /// Records that were read and discarded because their incarnation had ended.
     pub discarded: Counter<u64>,
+    /// Changes of alarms that were committed.
+    pub alarm_changes: Counter<u64>,
+    /// Readings of more sensors than a partition may have states of.
+    pub unwatched: Counter<u64>,
     /// Panics of the decoder.
     pub decoder_panics: Counter<u64>,
     /// Duration of one storing transaction.
@@ -55,6 +59,8 @@ impl Metrics {
             faults: counter("batch.faults", "Batches that the database could not take and that were tried again."),
             sessions_lost: counter("sessions.lost", "Database sessions that ended with a batch's outcome unknown."),
             discarded: counter("records.discarded", "Records read and discarded with their incarnation."),
+            alarm_changes: counter("alarm.changes", "Changes of sensors' alarms that were committed."),
+            unwatched: counter("alarms.unwatched", "Readings whose sensors are too many for alarms to be raised."),
             decoder_panics: counter("decoder.panics", "Panics of the decoder."),
             batch_seconds: meter
                 .f64_histogram("batch.duration")
@@ -71,6 +77,7 @@ impl Metrics {
         for letter in &part.letters {
             self.letters.add(1, &[KeyValue::new("reason", letter.fault.code.as_str())]);
         }
+        self.alarm_changes.add(part.transitions.len() as u64, &[]);
         let gaps: i64 = part.gaps.iter().map(|(from, to)| to - from).sum();
         self.gaps.add(u64::try_from(gaps).unwrap_or(0), &[]);
     }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use alarms::Observation;
 use kafka::evidence::Member;
 use lifecycle::Shutdown;
 use rdkafka::ClientConfig;
@@ -47,9 +48,9 @@ const POLL_AWAITING: Duration = Duration::from_millis(2);
 /// How often stored offsets are mirrored to Kafka, for lag tools only.
 const MIRROR: Duration = Duration::from_secs(1);
 
-/// Decodes a record's value and appends its row to the buffer given. A function, so that another
-/// target brings its own.
-pub type Encode = fn(&mut Vec<u8>, Option<&[u8]>, &Origin<'_>) -> Result<(), Fault>;
+/// Decodes a record's value, appends its row to the buffer given, and answers with what the record says of a
+/// sensor, where it does. A function, so that another target brings its own.
+pub type Encode = for<'p> fn(&mut Vec<u8>, Option<&'p [u8]>, &Origin<'_>) -> Result<Option<Observation<'p>>, Fault>;
 
 /// Why the poll thread ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use alarms::{Observation, Reading};
+use jiff::Timestamp;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, Tasks, exit};
 use schema::Fault;
@@ -17,6 +19,7 @@ use store::{Store, schema_version};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::alarming;
 use crate::buffer::{Buffer, Limits};
 use crate::claims::{Claims, Start};
 use crate::heartbeat::{Beats, watch_log_ends};
@@ -100,11 +103,18 @@ pub async fn run_with(options: Options, encode: Encode) -> u8 {
     }
 }
 
-/// Decodes a reading and appends its row.
-fn encode(row: &mut Vec<u8>, payload: Option<&[u8]>, origin: &Origin<'_>) -> Result<(), Fault> {
+/// Decodes a reading, appends its row, and says what it means to alarms.
+fn encode<'p>(
+    row: &mut Vec<u8>,
+    payload: Option<&'p [u8]>,
+    origin: &Origin<'_>,
+) -> Result<Option<Observation<'p>>, Fault> {
     let reading = decode(payload)?;
     encode_row(row, &reading, origin);
-    Ok(())
+    // As it is stored, so that the alarms can be worked out again from the rows.
+    let event_time = Timestamp::from_microsecond(reading.event_time.as_microsecond()).unwrap_or(reading.event_time);
+    let observed = Reading { event_time, value: reading.value };
+    Ok(Some(Observation { sensor_id: reading.sensor_id, sensor_type: reading.sensor_type, reading: observed }))
 }
 
 type Failure = (u8, String);
@@ -162,6 +172,8 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
     tasks.spawn("heartbeat", |stop| beats.run(stop));
     let days = store.clone();
     tasks.spawn("upkeep", |stop| upkeep::run(days, stop));
+    let (limits_store, watched_buffer) = (store.clone(), Arc::clone(&buffer));
+    tasks.spawn("limits", |stop| alarming::follow_limits(limits_store, watched_buffer, stop));
     let (log_ends, ends_status) = (Arc::clone(&inspector), Arc::clone(&status));
     let ends_topic = options.topic.clone();
     tasks.spawn("log-ends", |stop| watch_log_ends(log_ends, ends_topic, ends_status, stop));

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use alarms::Sensors;
 use kafka::Inspector;
 use lifecycle::Shutdown;
 use resilience::Backoff;
@@ -135,6 +136,8 @@ pub struct Claimed {
     pub writer: Backend,
     /// Backends that were ended to get the lock.
     pub ended: Vec<Backend>,
+    /// The partition's sensors, as they were under the lock.
+    pub sensors: Sensors,
 }
 
 /// See the module.
@@ -216,6 +219,7 @@ impl Writer {
                 }
                 () = stop.requested() => return None,
             };
+            self.metrics.unwatched.add(taken.unwatched, &[]);
             match self.store_until_settled(session, taken.parts, &mut refusals, stop).await {
                 End::Settled => {
                     // However it was settled: claims wait for this word, and without a claim no

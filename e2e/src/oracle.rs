@@ -1,5 +1,8 @@
 //! The oracle: SQL after healing. Acknowledged events are required, unacknowledged ones allowed,
-//! any (producer, run, sequence) twice is a failure, and a sensor's order is kept.
+//! any (producer, run, sequence) twice is a failure, a sensor's order is kept, and the alarms are those that the
+//! stored readings amount to.
+
+mod alarms;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -53,25 +56,19 @@ pub async fn rows_are_exact(plant: &Plant, report: &Report) -> Result<()> {
         .await?;
     ensure!(disorder.is_empty(), "out of order: {:?}", disorder.first().map(|row| row.get::<_, String>(0)));
 
-    let (summed, entered): (Vec<i64>, Vec<i64>) = {
-        let sums = client
-            .query_one(
-                "SELECT array[sum(stored_rows) FILTER (WHERE resolution_s = 1), sum(dead_letters) FILTER (WHERE resolution_s = 1), \
-                        sum(stored_rows) FILTER (WHERE resolution_s = 60), sum(dead_letters) FILTER (WHERE resolution_s = 60)]::bigint[] \
-                   FROM throughput",
-                &[],
-            )
-            .await?;
-        let ledger = client
-            .query_one(
-                "SELECT array[sum(stored_rows), sum(dead_letters), sum(stored_rows), sum(dead_letters)]::bigint[] \
-                   FROM batch_ledger WHERE kind = 'batch'",
-                &[],
-            )
-            .await?;
-        (sums.get(0), ledger.get(0))
-    };
+    let sums = client
+        .query_one(
+            "SELECT array[sum(stored_rows) FILTER (WHERE resolution_s = 1), sum(dead_letters) FILTER (WHERE resolution_s = 1), \
+                    sum(stored_rows) FILTER (WHERE resolution_s = 60), sum(dead_letters) FILTER (WHERE resolution_s = 60)]::bigint[], \
+                    (SELECT array[sum(stored_rows), sum(dead_letters), sum(stored_rows), sum(dead_letters)]::bigint[] \
+                       FROM batch_ledger WHERE kind = 'batch') FROM throughput",
+            &[],
+        )
+        .await?;
+    let (summed, entered): (Vec<i64>, Vec<i64>) = (sums.get(0), sums.get(1));
     ensure!(summed == entered, "sums per second and minute {summed:?}, the ledger's {entered:?}");
+
+    alarms::are_exact(&client).await?;
 
     let rows = client
         .query(

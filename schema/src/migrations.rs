@@ -17,7 +17,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first.
-pub const ALL: [Migration; 4] = [
+pub const ALL: [Migration; 5] = [
     Migration {
         version: 1,
         name: "exactly_once_ledger",
@@ -26,6 +26,7 @@ pub const ALL: [Migration; 4] = [
     Migration { version: 2, name: "sensor_readings", sql: include_str!("../migrations/V2__sensor_readings.sql") },
     Migration { version: 3, name: "flight_recorder", sql: include_str!("../migrations/V3__flight_recorder.sql") },
     Migration { version: 4, name: "live_view", sql: include_str!("../migrations/V4__live_view.sql") },
+    Migration { version: 5, name: "alarms", sql: include_str!("../migrations/V5__alarms.sql") },
 ];
 
 /// The schema version that this build was made for.

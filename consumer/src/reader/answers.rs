@@ -108,7 +108,7 @@ impl Reader<'_> {
     }
 
     fn claimed(&mut self, claimed: Claimed, now: Instant) {
-        let Claimed { partition, incarnation, claim, taken, writer, ended } = claimed;
+        let Claimed { partition, incarnation, claim, taken, writer, ended, sensors } = claimed;
         if !self.is_current(partition, incarnation) || self.duties[&partition].state == State::Settling {
             return;
         }
@@ -122,7 +122,7 @@ impl Reader<'_> {
         let cautious = taken.claims_at_offset >= CAUTIOUS_AFTER;
         let duty = self.duties.get_mut(&partition).expect("is_current found it");
         let back = duty.claimed(claim, taken.log_id, taken.next_offset, cautious, now);
-        self.parts.buffer.begin(partition, buffer::Duty { incarnation, claim, log_id: taken.log_id });
+        self.parts.buffer.begin(partition, buffer::Duty { incarnation, claim, log_id: taken.log_id }, sensors);
         let fact =
             |detail| Fact { partition: Some(partition), claim: Some(claim), offset: Some(taken.next_offset), detail };
         if let Some(from) = back {

@@ -258,7 +258,7 @@ fn accept(
         }
     };
     let outcome = match verdict {
-        Ok(()) => Outcome::Row(row),
+        Ok(observation) => Outcome::Row(row, observation),
         Err(fault) => Outcome::Letter(Letter {
             offset,
             fault,

@@ -8,8 +8,8 @@
 //!      └────────────────────────────────────────┘
 //! ```
 //!
-//! Three activations within a minute are chattering (EEMUA 191): they go on being counted, and are not told as
-//! alarms of their own until a minute has passed without one.
+//! Three activations within a minute are chattering (EEMUA 191): the third is told, the ones behind it are only
+//! counted until a minute has passed without one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,10 @@ pub struct Change<S> {
     pub activation: u64,
     /// Event time of the reading that changed it.
     pub at: Timestamp,
-    /// Whether this is one of too many: not to be told as an alarm of its own.
+    /// Whether it is chattering.
     pub chattering: bool,
+    /// Whether this is to be told as an alarm of its own.
+    pub told: bool,
 }
 
 /// What happened to a condition.
@@ -51,10 +53,24 @@ pub struct Change<S> {
 pub enum What<S> {
     /// It became active.
     Raised(S),
-    /// It is active in another way: worse, or less bad.
-    Moved(S),
+    /// It is active in another way, which is worse or on the other side: to be acknowledged anew.
+    Worsened(S),
+    /// It is active in another way, which is less bad.
+    Eased(S),
     /// It is inactive again.
     Returned,
+}
+
+impl<S> What<S> {
+    /// As in `alarm_events.event`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Raised(_) => "raised",
+            Self::Worsened(_) => "worsened",
+            Self::Eased(_) => "eased",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 impl<S> Default for Condition<S> {
@@ -98,11 +114,12 @@ impl<S: Copy + PartialEq> Condition<S> {
             (None, _) => false,
         };
         let delay = if is_return { off_delay } else { on_delay };
-        (at.duration_since(since) >= delay).then(|| self.turn(seen, at))
+        (at.duration_since(since) >= delay).then(|| self.turn(seen, at, is_worse))
     }
 
-    fn turn(&mut self, to: Option<S>, at: Timestamp) -> Change<S> {
+    fn turn(&mut self, to: Option<S>, at: Timestamp, is_worse: impl Fn(S, S) -> bool) -> Change<S> {
         let was = std::mem::replace(&mut self.active, to);
+        let was_chattering = self.chattering;
         self.pending = None;
         let what = match (was, to) {
             (None, Some(way)) => {
@@ -110,10 +127,11 @@ impl<S: Copy + PartialEq> Condition<S> {
                 self.count(at);
                 What::Raised(way)
             }
-            (_, Some(way)) => What::Moved(way),
+            (Some(was), Some(way)) if is_worse(was, way) => What::Eased(way),
+            (Some(_), Some(way)) => What::Worsened(way),
             (_, None) => What::Returned,
         };
-        Change { what, activation: self.activations, at, chattering: self.chattering }
+        Change { what, activation: self.activations, at, chattering: self.chattering, told: !was_chattering }
     }
 
     fn count(&mut self, at: Timestamp) {
@@ -183,9 +201,9 @@ mod tests {
         see(&mut condition, Some(Level::High), 0);
         assert_eq!(see(&mut condition, Some(Level::HighHigh), 2), Some(What::Raised(Level::HighHigh)));
         assert_eq!(see(&mut condition, Some(Level::High), 3), None);
-        assert_eq!(see(&mut condition, Some(Level::High), 8), Some(What::Moved(Level::High)));
+        assert_eq!(see(&mut condition, Some(Level::High), 8), Some(What::Eased(Level::High)));
         assert_eq!(see(&mut condition, Some(Level::HighHigh), 9), None);
-        assert_eq!(see(&mut condition, Some(Level::HighHigh), 11), Some(What::Moved(Level::HighHigh)));
+        assert_eq!(see(&mut condition, Some(Level::HighHigh), 11), Some(What::Worsened(Level::HighHigh)));
     }
 
     #[test]
@@ -204,12 +222,12 @@ mod tests {
             let none = SignedDuration::ZERO;
             let change = condition.observe(Some(Level::High), at(second), none, none, Level::is_worse_than);
             condition.observe(None, at(second + 1), none, none, Level::is_worse_than);
-            change.map(|change| (change.activation, change.chattering))
+            change.map(|change| (change.activation, change.chattering, change.told))
         };
-        assert_eq!(raise(0), Some((1, false)));
-        assert_eq!(raise(20), Some((2, false)));
-        assert_eq!(raise(40), Some((3, true)));
-        assert_eq!(raise(90), Some((4, true)));
-        assert_eq!(raise(200), Some((5, false)));
+        assert_eq!(raise(0), Some((1, false, true)));
+        assert_eq!(raise(20), Some((2, false, true)));
+        assert_eq!(raise(40), Some((3, true, true)));
+        assert_eq!(raise(90), Some((4, true, false)));
+        assert_eq!(raise(200), Some((5, false, true)));
     }
 }

@@ -26,6 +26,16 @@ pub enum Side {
     Below,
 }
 
+impl Side {
+    /// As in `alarms.level`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {

@@ -16,9 +16,13 @@ mod condition;
 mod envelope;
 mod limits;
 mod quantile;
+mod rules;
 mod sensor;
+mod sensors;
 
 pub use condition::{Change, Condition, What};
 pub use envelope::{Envelope, Side};
 pub use limits::{InvalidLimits, Level, Limits};
-pub use sensor::{Kind, Place, Reading, Rules, Sensor, Told};
+pub use rules::{RuleBook, Rules};
+pub use sensor::{Kind, Place, Reading, Sensor, Told};
+pub use sensors::{Changes, Event, MOST_SENSORS, Observation, Sensors};

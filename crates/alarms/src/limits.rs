@@ -19,6 +19,16 @@ pub enum Level {
 }
 
 impl Level {
+    /// As in `alarms.level`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LowLow => "low_low",
+            Self::Low => "low",
+            Self::High => "high",
+            Self::HighHigh => "high_high",
+        }
+    }
+
     /// Whether this is farther out than `other` on the same side.
     pub fn is_worse_than(self, other: Self) -> bool {
         matches!((self, other), (Self::HighHigh, Self::High) | (Self::LowLow, Self::Low))

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::condition::{Change, Condition, What};
 use crate::envelope::{Envelope, Side};
 use crate::limits::{Level, Limits};
+use crate::rules::Rules;
 
 /// How long a value must be unusual, or usual again: two and six readings in a row at one every five minutes,
 /// the pace of NAB's recordings.
@@ -33,15 +34,6 @@ pub struct Place {
     pub offset: i64,
 }
 
-/// What the readings of a sensor are held against.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
-    /// Its limits.
-    pub limits: Limits,
-    /// Whether what is unusual for it is an alarm.
-    pub deviation: bool,
-}
-
 /// Which of a sensor's conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,21 +56,59 @@ pub struct Sensor {
     envelope: Envelope,
 }
 
+impl Kind {
+    /// As in `alarms.condition`.
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::Limit(_) => "limit",
+            Self::Deviation(_) => "deviation",
+        }
+    }
+
+    /// As in `alarm_events.event`.
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Limit(what) => what.as_str(),
+            Self::Deviation(what) => what.as_str(),
+        }
+    }
+
+    /// In which way the condition is active now, as in `alarms.level`; `None` when it is not.
+    pub const fn level(self) -> Option<&'static str> {
+        match self {
+            Self::Limit(What::Raised(level) | What::Worsened(level) | What::Eased(level)) => Some(level.as_str()),
+            Self::Deviation(What::Raised(side) | What::Worsened(side) | What::Eased(side)) => Some(side.as_str()),
+            Self::Limit(What::Returned) | Self::Deviation(What::Returned) => None,
+        }
+    }
+
+    /// 1 to 1000 (OPC UA Part 5, 6.4.2); of what returned, that of the mildest.
+    pub const fn severity(self) -> u16 {
+        match self {
+            Self::Limit(
+                What::Raised(Level::HighHigh | Level::LowLow) | What::Worsened(Level::HighHigh | Level::LowLow),
+            ) => 800,
+            Self::Limit(_) => 500,
+            Self::Deviation(_) => 300,
+        }
+    }
+}
+
 /// A change of one of the conditions, with what it was measured against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     /// Which condition, and what happened to it.
     pub kind: Kind,
-    /// Number of the activation, from 1, per condition.
-    pub activation: u64,
     /// Event time.
     pub at: Timestamp,
     /// The value that changed it.
     pub value: f64,
     /// The limit, or the edge of the band, that it passed; `None` when it returned.
     pub threshold: Option<f64>,
-    /// One of too many.
+    /// Whether the condition is chattering.
     pub chattering: bool,
+    /// Whether this is to be told as an alarm of its own.
+    pub told: bool,
 }
 
 impl Sensor {
@@ -136,14 +166,7 @@ impl Sensor {
 }
 
 fn told<S>(change: Change<S>, kind: impl Fn(What<S>) -> Kind, value: f64, threshold: Option<f64>) -> Told {
-    Told {
-        kind: kind(change.what),
-        activation: change.activation,
-        at: change.at,
-        value,
-        threshold,
-        chattering: change.chattering,
-    }
+    Told { kind: kind(change.what), at: change.at, value, threshold, chattering: change.chattering, told: change.told }
 }
 
 #[cfg(test)]
@@ -178,7 +201,7 @@ mod tests {
         assert_eq!(run(&mut sensor, (0..1000).map(|n| (n, usual(n)))), []);
         let told = run(&mut sensor, (1000..1010).map(|n| (n, 85.0)));
         assert!(
-            matches!(&told[..], [Told { kind: Kind::Deviation(What::Raised(Side::Above)), activation: 1, .. }]),
+            matches!(&told[..], [Told { kind: Kind::Deviation(What::Raised(Side::Above)), told: true, .. }]),
             "{told:?}"
         );
         let back = run(&mut sensor, (1010..1040).map(|n| (n, usual(n))));

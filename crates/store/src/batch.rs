@@ -1,9 +1,9 @@
 //! Storing a batch: fence, rows, dead letters and ledger in one transaction.
 //!
 //! ```text
-//! BEGIN ─ fence ─ COPY rows ─ dead letters ─ ledger ─ (veto?) ─ COMMIT
-//!          │        │                                   │          │
-//!      StaleOwner  BadRow                            Vetoed       Lost
+//! BEGIN ─ fence ─ COPY rows ─ dead letters ─ ledger ─ alarms ─ (veto?) ─ COMMIT
+//!          │        │                                            │          │
+//!      StaleOwner  BadRow                                     Vetoed       Lost
 //! ```
 //!
 //! A batch is kept by its caller until the outcome is known; nothing here retries.
@@ -19,9 +19,11 @@ use uuid::Uuid;
 use crate::connect::{Backend, Session, Store};
 use crate::error::{Error, Result, session_survived};
 
+mod alarms;
 mod isolation;
 mod transaction;
 
+pub use alarms::{SensorState, Transition};
 pub use isolation::{BadRow, Isolation};
 
 /// Longest time that a batch may take before its session is given up, so that its outcome is
@@ -70,6 +72,10 @@ pub struct Part {
     pub first_append_at: Option<Timestamp>,
     /// Append time of the last record.
     pub last_append_at: Option<Timestamp>,
+    /// Its sensors as they are after its last record; each once.
+    pub sensors: Vec<SensorState>,
+    /// What changed about their alarms, in the order of the records.
+    pub transitions: Vec<Transition>,
 }
 
 /// How a batch ended.
@@ -102,6 +108,8 @@ pub struct BatchWriter {
     copy: Statement,
     letters: Statement,
     ledger: Statement,
+    states: Statement,
+    transitions: Statement,
 }
 
 /// Who writes, for the ledger and the letters.
@@ -126,7 +134,9 @@ impl BatchWriter {
         let copy = client.prepare(copy).await.map_err(Error::doing(DOING))?;
         let letters = client.prepare(transaction::LETTER).await.map_err(Error::doing(DOING))?;
         let ledger = client.prepare(transaction::LEDGER).await.map_err(Error::doing(DOING))?;
-        Ok(Self { fence, copy, letters, ledger, session, target })
+        let states = client.prepare(alarms::STATES).await.map_err(Error::doing(DOING))?;
+        let transitions = client.prepare(alarms::TRANSITIONS).await.map_err(Error::doing(DOING))?;
+        Ok(Self { fence, copy, letters, ledger, states, transitions, session, target })
     }
 
     /// The backend that serves this writer: what a claim names.

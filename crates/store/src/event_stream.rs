@@ -55,6 +55,11 @@ impl Recorder {
         Ok(locked.then_some(Self { session }))
     }
 
+    /// The session that holds the lock.
+    pub(crate) fn client(&self) -> &tokio_postgres::Client {
+        &self.session.client
+    }
+
     /// Numbers what waits in the outbox, [`PORTION`] at most, in the order of insertion; how many.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// What is read by whoever watches. Of dead letters neither key nor payload: those are the users' data.
-const READ: [&str; 11] = [
+const READ: [&str; 14] = [
     "refinery_schema_history",
     "schema_compatibility",
     "consumer_health",
@@ -18,12 +18,18 @@ const READ: [&str; 11] = [
     "throughput",
     "event_stream",
     "event_outbox",
+    "alarms",
+    "alarm_events",
+    "alarm_limits",
     "dead_letters (id, target, log_id, partition_number, kafka_offset, consumer_id, reason_code, field, reason, \
      appended_at, dead_at, status, replayed_at, replayed_by)",
 ];
 
 /// What numbering events takes beyond reading: privilege and table.
 const RECORD: [(&str, &str); 2] = [("DELETE", "event_outbox"), ("INSERT", "event_stream")];
+
+/// What telling alarms of the system takes.
+const TELL: &str = "GRANT EXECUTE ON FUNCTION tell_system_alarms(jsonb, text) TO";
 
 /// The roles, by name; `None` leaves one out.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +60,7 @@ pub async fn give(store: &Store, roles: &Roles) -> Result<()> {
         let mut statements: Vec<String> = READ.iter().map(|table| grant("SELECT", table, &name)).collect();
         if Some(role) == roles.recorder.as_ref() {
             statements.extend(RECORD.iter().map(|(privilege, table)| grant(privilege, table, &name)));
+            statements.push(format!("{TELL} {name}"));
         }
         transaction.batch_execute(&statements.join(";")).await.map_err(Error::doing(DOING))?;
     }

@@ -6,11 +6,12 @@
 //! claim      taking a partition                            batch           storing a batch behind the fence
 //! grants     what the monitor's roles may do
 //! sensor_readings, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
-//! throughput, event_stream: what the live view reads
+//! throughput, event_stream: what the live view reads          alarms  what is wrong, and what was decided about it
 //! ```
 //!
 //! Nothing here knows Kafka's client; nothing outside knows SQL.
 
+pub mod alarms;
 pub mod batch;
 pub mod claim;
 pub mod connect;

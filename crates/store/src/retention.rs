@@ -164,7 +164,7 @@ async fn checkpoint(transaction: &Transaction<'_>, horizon: Timestamp) -> Result
 }
 
 /// Drops what the live view no longer shows: sums per second after two hours, sums per minute and events
-/// after 31 days. How many rows.
+/// (alarms' own, too) after 31 days. How many rows.
 ///
 /// # Errors
 /// Transient ones.
@@ -176,6 +176,7 @@ pub async fn trim(store: &Store) -> Result<u64> {
         "DELETE FROM throughput WHERE resolution_s = 1 AND bucket < now() - interval '2 hours'",
         "DELETE FROM throughput WHERE resolution_s = 60 AND bucket < now() - interval '31 days'",
         "DELETE FROM event_stream WHERE recorded_at < now() - interval '31 days'",
+        "DELETE FROM alarm_events WHERE recorded_at < now() - interval '31 days'",
     ] {
         trimmed += client.execute(statement, &[]).await.map_err(Error::doing(DOING))?;
     }

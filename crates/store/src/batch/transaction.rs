@@ -86,7 +86,8 @@ impl BatchWriter {
             let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
             self.copy_rows(&rows).await.map_err(during(COPYING))?;
             self.letters(author, parts).await.map_err(during("storing dead letters"))?;
-            self.ledger(author, parts).await.map_err(during("writing the ledger"))
+            self.ledger(author, parts).await.map_err(during("writing the ledger"))?;
+            self.alarms(author, parts).await.map_err(during("storing alarms"))
         };
         let (stored, veto) = tokio::join!(rows, veto);
         stored?;

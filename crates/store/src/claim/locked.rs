@@ -42,6 +42,24 @@ impl Locked {
         &self.ended
     }
 
+    /// What is remembered of the partition's sensors, id and JSON text, under the lock: nobody stores readings
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Transient ones.
+    pub async fn sensor_states(&self) -> Result<Vec<(String, String)>> {
+        let rows = self
+            .client
+            .query(
+                "SELECT sensor_id, state::text FROM alarm_states JOIN kafka_logs USING (topic) \
+                 WHERE target = $1 AND log_id = $2 AND partition_number = $3",
+                &[&self.target, &self.log_id, &self.partition],
+            )
+            .await
+            .map_err(Error::doing("reading the states of the sensors"))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
     /// Writes the claim and commits. `start_offset` is used when there is no row yet;
     /// `backlog` says whether records wait behind the stored offset.
     ///

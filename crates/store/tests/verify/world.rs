@@ -109,6 +109,8 @@ impl World {
             gaps: gaps.to_vec(),
             first_append_at: None,
             last_append_at: None,
+            sensors: Vec::new(),
+            transitions: Vec::new(),
         };
         let outcome = owned.writer.store(&self.author, &[part], std::future::ready(None::<()>)).await;
         if matches!(outcome, Outcome::Stored) {
