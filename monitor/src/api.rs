@@ -1,8 +1,8 @@
 //! The routes below `/api`, and the OpenAPI document that is made from their types.
 //!
 //! ```text
-//! current facts ──> system-status consumer-health producer-health partition-assignment recent events
-//! database ───────> real-time-metrics (its charts; read-only session, bounded by the window)
+//! current facts ──> system-status consumer-health producer-health partition-assignment
+//! database ───────> real-time-metrics (its charts), recent-alerts (its events); read-only, bounded by window and page
 //! ```
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::Problem;
 use jiff::Timestamp;
 use store::Store;
+use store::alarms::events_before;
 use store::throughput::{Resolution, series};
 use sync_wrapper::SyncStream;
 use tokio::sync::watch;
@@ -23,7 +24,8 @@ use warp::{Filter, Rejection, Reply};
 use crate::facts::Facts;
 use crate::stream::Hub;
 use crate::view::{
-    ConsumerHealth, PartitionAssignment, ProducerHealth, RealTimeMetrics, Series, State, SystemStatus, points, state,
+    self, AlarmEvent, ConsumerHealth, PartitionAssignment, ProducerHealth, RealTimeMetrics, RecentAlerts, Series,
+    State, SystemStatus, points, state,
 };
 
 /// Facts older than this are not passed off as current, in seconds.
@@ -32,6 +34,9 @@ const STALE_AFTER_S: f64 = 5.0;
 const POINTS: u32 = 900;
 /// Seconds that a chart reaches back: least, default, most (31 days).
 const WINDOW: (u32, u32, u32) = (60, 15 * 60, 31 * 24 * 60 * 60);
+/// Events of a page: without a limit, and at most.
+const EVENTS: i64 = 100;
+const MOST_EVENTS: i64 = 500;
 /// Seconds for which sums per second are kept.
 const SECONDS_KEPT: u32 = 2 * 60 * 60;
 
@@ -57,6 +62,7 @@ pub struct Api {
         producer_health,
         partition_assignment,
         real_time_metrics,
+        recent_alerts,
         live_stream,
         document
     ),
@@ -80,6 +86,11 @@ pub fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Rejection>
         .and(with.clone())
         .and(warp::query::<HashMap<String, String>>())
         .then(async |api: Arc<Api>, query| real_time_metrics(&api, &query).await);
+    let alerts = warp::path!("api" / "recent-alerts")
+        .and(http::read_only())
+        .and(with.clone())
+        .and(warp::query::<HashMap<String, String>>())
+        .then(async |api: Arc<Api>, query| recent_alerts(&api, &query).await);
     let stream = warp::path!("api" / "stream")
         .and(http::read_only())
         .and(with)
@@ -95,6 +106,8 @@ pub fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Rejection>
         .or(current("openapi.json", document))
         .unify()
         .or(metrics)
+        .unify()
+        .or(alerts)
         .unify()
         .or(stream)
         .unify()
@@ -112,7 +125,7 @@ fn system_status(api: &Api) -> Response {
     (status = 200, body = ConsumerHealth),
     (status = 503, description = "The database has not answered for five seconds.")))]
 fn consumer_health(api: &Api) -> Response {
-    api.current(|as_of, state| json(&ConsumerHealth { as_of, consumers: state.consumers }))
+    api.current(|as_of, _, state| json(&ConsumerHealth { as_of, consumers: state.consumers }))
 }
 
 /// Every producer with its heartbeat, connection and rate.
@@ -120,7 +133,7 @@ fn consumer_health(api: &Api) -> Response {
     (status = 200, body = ProducerHealth),
     (status = 503, description = "The database has not answered for five seconds.")))]
 fn producer_health(api: &Api) -> Response {
-    api.current(|as_of, state| json(&ProducerHealth { as_of, producers: state.producers }))
+    api.current(|as_of, _, state| json(&ProducerHealth { as_of, producers: state.producers }))
 }
 
 /// Every partition: who has it, how far it is stored, how far its log goes.
@@ -128,7 +141,7 @@ fn producer_health(api: &Api) -> Response {
     (status = 200, body = PartitionAssignment),
     (status = 503, description = "The database has not answered for five seconds.")))]
 fn partition_assignment(api: &Api) -> Response {
-    api.current(|as_of, state| json(&PartitionAssignment { as_of, partitions: state.partitions }))
+    api.current(|as_of, _, state| json(&PartitionAssignment { as_of, partitions: state.partitions }))
 }
 
 /// Rates, latency and lag now, and how they went.
@@ -157,6 +170,30 @@ async fn real_time_metrics(api: &Api, query: &HashMap<String, String>) -> Respon
     let current = state(&facts, &api.topic, now).metrics;
     let series = Series { window_seconds: window, step_seconds: step, points };
     json(&RealTimeMetrics { as_of: now, current, series })
+}
+
+/// The alarms that stand, and what happened to alarms, newest first.
+#[utoipa::path(get, path = "/api/recent-alerts",
+    params(
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "Events; 100 when not given."),
+        ("before" = Option<i64>, Query, minimum = 1, description = "Only events before this id: `next_before` of the page before.")),
+    responses(
+        (status = 200, body = RecentAlerts),
+        (status = 400, description = "A parameter is not one, or out of its bounds."),
+        (status = 503, description = "The database does not answer.")))]
+async fn recent_alerts(api: &Api, query: &HashMap<String, String>) -> Response {
+    let (limit, before) = match page(query) {
+        Ok(page) => page,
+        Err(detail) => return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response(),
+    };
+    // One more than asked for tells whether there is a next page.
+    let mut events: Vec<AlarmEvent> = match events_before(&api.store, before, limit + 1).await {
+        Ok(events) => events.into_iter().map(AlarmEvent::from).collect(),
+        Err(error) => return unavailable(&format!("the database does not answer: {error}")),
+    };
+    let more = i64::try_from(events.len()).is_ok_and(|n| n > limit);
+    events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    api.current(|as_of, facts, _| json(&view::recent_alerts(facts, as_of, events, more)))
 }
 
 /// Server-sent events: `state` every second (what is known now, `State`); and by kind, numbered in the order of
@@ -197,12 +234,12 @@ impl Api {
     }
 
     /// Answers from the facts unless they are stale.
-    fn current(&self, answer: impl FnOnce(Timestamp, State) -> Response) -> Response {
+    fn current(&self, answer: impl FnOnce(Timestamp, &Facts, State) -> Response) -> Response {
         let now = Timestamp::now();
         let facts = self.facts.borrow().clone();
         match facts.database.asked_at() {
             Some(as_of) if now.duration_since(as_of).as_secs_f64() <= STALE_AFTER_S => {
-                answer(as_of, state(&facts, &self.topic, now))
+                answer(as_of, &facts, state(&facts, &self.topic, now))
             }
             as_of => {
                 let why = facts.database.failing.map_or_else(|| "not asked yet".to_owned(), |(_, error)| error);
@@ -221,6 +258,21 @@ fn window(query: &HashMap<String, String>) -> Result<u32, String> {
     let Some(given) = query.get("window_seconds") else { return Ok(default) };
     let window = given.parse().ok().filter(|window| (least..=most).contains(window));
     window.ok_or_else(|| format!("window_seconds: a whole number from {least} to {most}"))
+}
+
+/// Limit and cursor of a page of events.
+fn page(query: &HashMap<String, String>) -> Result<(i64, i64), String> {
+    if let Some(unknown) = query.keys().find(|key| !matches!(key.as_str(), "limit" | "before")) {
+        return Err(format!("{unknown}: no such parameter; there are limit and before"));
+    }
+    let number = |name: &str, default: i64, most: i64| match query.get(name) {
+        None => Ok(default),
+        Some(given) => {
+            let number = given.parse().ok().filter(|number| (1..=most).contains(number));
+            number.ok_or_else(|| format!("{name}: a whole number from 1 to {most}"))
+        }
+    };
+    Ok((number("limit", EVENTS, MOST_EVENTS)?, number("before", i64::MAX, i64::MAX)?))
 }
 
 fn json(value: &impl serde::Serialize) -> Response {

@@ -1,17 +1,20 @@
 //! Asks Kafka once a second: brokers, leaders, replicas, and how far each partition's log goes.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kafka::Inspector;
 use lifecycle::Shutdown;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::facts::Facts;
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Settings change rarely.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
 
 /// Asks until it is told to stop.
 ///
@@ -26,6 +29,7 @@ pub async fn watch(
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answered = None;
+    let mut retention_due = Instant::now();
     loop {
         tokio::select! {
             () = stop.requested() => return Ok(()),
@@ -42,6 +46,17 @@ pub async fn watch(
             _ => {}
         }
         answered = Some(answer.is_ok());
+        if answer.is_ok() && retention_due <= Instant::now() {
+            retention_due = Instant::now() + RETENTION_EVERY;
+            let retention = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                retention = inspector.retention(&topic) => retention,
+            };
+            match retention {
+                Ok(retention) => facts.send_modify(|facts| facts.retention = retention),
+                Err(error) => debug!(%error, "the topic's retention is not known"),
+            }
+        }
         facts.send_modify(|facts| facts.cluster.note(asked_at, answer));
     }
 }

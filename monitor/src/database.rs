@@ -1,12 +1,16 @@
 //! Asks PostgreSQL once a second: does it answer, has it a schema that this build can work with, and what do
 //! its tables say.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lifecycle::{Latch, Readiness, Shutdown};
 use opentelemetry::metrics::Gauge;
-use store::{Error, Store, consumer_health, offsets, producer_health, schema_version, sensor_readings, throughput};
+use store::{
+    Error, Store, alarms, consumer_health, offsets, producer_health, schema_version, sensor_readings, throughput,
+};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -18,6 +22,10 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// What the charts of the page are kept up with: long enough for transactions that commit late.
 const RECENT_SECONDS: u32 = 60;
+/// Standing alarms that are read.
+const STANDING: i64 = 200;
+/// When the append times of the last stored records are asked for again.
+const APPENDS_EVERY: Duration = Duration::from_secs(30);
 
 /// The observer. Not ready until the first good answer, and again after every bad one.
 pub struct Database {
@@ -27,6 +35,7 @@ pub struct Database {
     readiness: Readiness,
     waiting: Option<(State, Latch)>,
     up: Gauge<u64>,
+    last_appends: (Option<Instant>, Arc<Vec<offsets::LastAppend>>),
 }
 
 /// Why it waits; also the name of the latch.
@@ -61,6 +70,7 @@ impl Database {
             waiting: Some((State::NotAsked, readiness.latch(State::NotAsked.latch()))),
             readiness: readiness.clone(),
             up,
+            last_appends: (None, Arc::default()),
         }
     }
 
@@ -86,7 +96,7 @@ impl Database {
         }
     }
 
-    async fn ask(&self) -> store::Result<Tables> {
+    async fn ask(&mut self) -> store::Result<Tables> {
         schema_version::check(&self.store).await?;
         // One after the other: they share one connection.
         let store = &self.store;
@@ -95,7 +105,20 @@ impl Database {
         let offsets = newest_log(offsets::all(store, sensor_readings::TARGET).await?, &self.topic);
         let shares = throughput::shares(store, RATE_SECONDS).await?;
         let seconds = throughput::series(store, throughput::Resolution::Second, RECENT_SECONDS, 1).await?;
-        Ok(Tables { consumers, producers, offsets, shares, seconds })
+        let alarms = alarms::standing(store, STANDING).await?;
+        let alarm_counts = alarms::counts(store).await?;
+        let last_appends = self.last_appends().await?;
+        Ok(Tables { consumers, producers, offsets, shares, seconds, alarms, alarm_counts, last_appends })
+    }
+
+    /// Hours are told by it: what it was half a minute ago is as good.
+    async fn last_appends(&mut self) -> store::Result<Arc<Vec<offsets::LastAppend>>> {
+        let (asked_at, known) = &mut self.last_appends;
+        if asked_at.is_none_or(|asked_at| asked_at.elapsed() > APPENDS_EVERY) {
+            *known = Arc::new(offsets::last_appends(&self.store, sensor_readings::TARGET).await?);
+            *asked_at = Some(Instant::now());
+        }
+        Ok(Arc::clone(known))
     }
 
     /// Moves the latch and the gauge; says so when something has changed.

@@ -2,11 +2,12 @@
 //! `cluster.rs`), read by every view.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kafka::inspector::Survey;
-use store::{consumer_health, offsets, producer_health, throughput};
+use store::{alarms, consumer_health, offsets, producer_health, throughput};
 
 /// Seconds that the rates speak of.
 pub const RATE_SECONDS: u32 = 10;
@@ -26,6 +27,12 @@ pub struct Tables {
     pub shares: Vec<throughput::Share>,
     /// The last minute, second by second.
     pub seconds: Vec<throughput::Sums>,
+    /// Alarms that stand, the most important ones.
+    pub alarms: Vec<alarms::Alarm>,
+    /// How many stand in all.
+    pub alarm_counts: alarms::Counts,
+    /// When the last stored record of each partition was appended; asked now and then.
+    pub last_appends: Arc<Vec<offsets::LastAppend>>,
 }
 
 /// The last good answer of one source, and since when there is none.
@@ -101,16 +108,41 @@ pub struct Facts {
     pub database: Source<Tables>,
     /// Kafka.
     pub cluster: Source<Survey>,
+    /// How long the topic keeps its records; `None` while that is not known, or without end.
+    pub retention: Option<Duration>,
     /// Since this process started, oldest first; behind a reference, since every reader takes a copy of the rest.
     pub lag: Arc<VecDeque<LagSample>>,
 }
 
 impl Facts {
+    /// What PostgreSQL said last; nothing before its first answer.
+    pub fn tables(&self) -> &Tables {
+        static NOTHING: LazyLock<Tables> = LazyLock::new(Tables::default);
+        self.database.latest().unwrap_or(&NOTHING)
+    }
+
+    /// The stored offset of a partition of the log that the topic is now; of any log while Kafka is not known.
+    pub fn stored(&self, partition: i32) -> Option<&offsets::Stored> {
+        let this_log = |stored: &&offsets::Stored| {
+            self.cluster.latest().is_none_or(|s| s.topic_id == stored.topic_id && s.cluster_id == stored.cluster_id)
+        };
+        self.tables().offsets.iter().filter(this_log).find(|stored| stored.partition == partition)
+    }
+
+    /// How long Kafka keeps the first record that is not stored, at least; `None` while that is not known.
+    /// Negative when it may be gone.
+    pub fn retention_left(&self, partition: i32, now: Timestamp) -> Option<SignedDuration> {
+        let stored = self.stored(partition)?;
+        let of_this = |last: &&offsets::LastAppend| (last.log_id, last.partition) == (stored.log_id, partition);
+        let appended_at = self.tables().last_appends.iter().find(of_this)?.at;
+        Some(SignedDuration::try_from(self.retention?).ok()? - now.duration_since(appended_at))
+    }
+
     /// Adds a sample of the lag, once both sources have answered.
     pub fn sample_lag(&mut self, at: Timestamp) {
-        let (Some(tables), Some(survey)) = (self.database.latest(), self.cluster.latest()) else { return };
+        let (Some(_), Some(survey)) = (self.database.latest(), self.cluster.latest()) else { return };
         let records = survey.partitions.iter().filter_map(|partition| {
-            let stored = offset_of(tables, survey, partition.partition)?;
+            let stored = self.stored(partition.partition)?;
             lag(partition.end, stored.next_offset)
         });
         let sample = LagSample { at, records: records.sum() };
@@ -120,13 +152,6 @@ impl Facts {
             lag.pop_front();
         }
     }
-}
-
-/// The stored offset of a partition of the log that the topic is now.
-pub fn offset_of<'a>(tables: &'a Tables, survey: &Survey, partition: i32) -> Option<&'a offsets::Stored> {
-    tables.offsets.iter().find(|stored| {
-        stored.partition == partition && stored.topic_id == survey.topic_id && stored.cluster_id == survey.cluster_id
-    })
 }
 
 /// Records between a stored offset and the end of the log; 0 where the end was asked for earlier.

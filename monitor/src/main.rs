@@ -5,6 +5,7 @@
 //!                               ├─> Facts ─> view ─> api  GET /api/…
 //! cluster  (asked each second) ─┘             └────> stream  GET /api/stream ─> page
 //! event_outbox ─recorder─> event_stream ─follower─────^
+//!                  └ also tells the alarms of the system
 //! guard stands before all routes; /livez /readyz /metrics are the server's own
 //! ```
 
@@ -18,6 +19,7 @@ mod options;
 mod page;
 mod recorder;
 mod stream;
+mod system_alarms;
 mod view;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -112,7 +114,8 @@ async fn run(setup: Setup) -> anyhow::Result<()> {
     tasks.spawn("state", |stop| told.tell_state(watched, shown, stop));
     tasks.spawn("follower", |stop| hub.follow(stop));
     if let Some(store) = recorder {
-        tasks.spawn("recorder", |stop| recorder::run(store, stop));
+        let (watched, of) = (facts.subscribe(), topic.to_string());
+        tasks.spawn("recorder", |stop| recorder::run(store, watched, of, stop));
     }
     tasks.spawn("cluster", |stop| cluster::watch(inspector, topic.to_string(), facts, stop));
     tasks.spawn("database", |stop| database.watch(stop));

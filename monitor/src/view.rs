@@ -13,12 +13,14 @@ use utoipa::ToSchema;
 
 use crate::facts::{Facts, RATE_SECONDS};
 
+mod alarms;
 mod consumers;
 mod metrics;
 mod partitions;
 mod producers;
 mod system;
 
+pub use alarms::{Alarm, AlarmCounts, AlarmEvent, RecentAlerts};
 pub use consumers::{Consumer, ConsumerHealth};
 pub use metrics::{Metrics, Point, RealTimeMetrics, Series, points};
 pub use partitions::{Partition, PartitionAssignment};
@@ -39,10 +41,20 @@ pub struct State {
     pub producers: Vec<Producer>,
     /// Every partition.
     pub partitions: Vec<Partition>,
+    /// Alarms that stand, the most important ones: 50 at most.
+    pub alarms: Vec<Alarm>,
+    /// How many stand in all.
+    pub alarm_counts: AlarmCounts,
     /// Rates, latency and lag now.
     pub metrics: Metrics,
     /// The last seconds of the charts: those that may still have changed.
     pub recent: Vec<Point>,
+}
+
+/// The alarms that stand, and what happened to them, oldest page last.
+pub fn recent_alerts(facts: &Facts, as_of: Timestamp, events: Vec<AlarmEvent>, more: bool) -> RecentAlerts {
+    let next_before = events.last().filter(|_| more).map(|event| event.id);
+    RecentAlerts { as_of, counts: alarms::counts(facts), alarms: alarms::standing(facts), events, next_before }
 }
 
 /// The facts seen from `now`.
@@ -53,7 +65,8 @@ pub fn state(facts: &Facts, topic: &str, now: Timestamp) -> State {
     let metrics = metrics::metrics(facts, &partitions);
     let system = system::system(facts, &consumers, &producers, &partitions, &metrics, now);
     let recent = metrics::recent(facts);
-    State { system, consumers, producers, partitions, metrics, recent }
+    let (alarms, alarm_counts) = (alarms::shown(facts), alarms::counts(facts));
+    State { system, consumers, producers, partitions, alarms, alarm_counts, metrics, recent }
 }
 
 /// Age of a heartbeat now: its age when the table was read, and the time since. While the database does not
@@ -92,4 +105,4 @@ fn list(numbers: impl IntoIterator<Item = i32>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::options::Options;
 
+mod retention;
 mod survey;
 mod wire;
 

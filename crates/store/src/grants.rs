@@ -7,7 +7,7 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// What is read by whoever watches. Of dead letters neither key nor payload: those are the users' data.
-const READ: [&str; 14] = [
+const READ: [&str; 15] = [
     "refinery_schema_history",
     "schema_compatibility",
     "consumer_health",
@@ -18,6 +18,7 @@ const READ: [&str; 14] = [
     "throughput",
     "event_stream",
     "event_outbox",
+    "batch_ledger",
     "alarms",
     "alarm_events",
     "alarm_limits",

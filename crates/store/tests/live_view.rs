@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use millrace_store::event_stream::{self, Channel, Listener, Recorder};
 use millrace_store::grants::{Roles, give};
 use millrace_store::throughput::{Resolution, series, shares};
-use millrace_store::{Error, Options, Store, consumer_health, migrate, offsets, producer_health};
+use millrace_store::{Error, Options, Store, alarms, consumer_health, migrate, offsets, producer_health};
 use testkit::{wait_for, wait_until};
 use uuid::Uuid;
 
@@ -117,7 +117,12 @@ const JUST_NOW: &str = "
            'sensor_readings', 1, p, 'sensor-consumer-1', 1, 1, 0, 1, 0.01, 0.01
       FROM generate_series(900, 1, -1) s, generate_series(0, 5) p, (VALUES (1::smallint), (60::smallint)) w(width)
     ON CONFLICT DO NOTHING;
-    INSERT INTO event_stream (kind, occurred_at, body) SELECT 'test', now(), '{}' FROM generate_series(1, 10)";
+    INSERT INTO event_stream (kind, occurred_at, body) SELECT 'test', now(), '{}' FROM generate_series(1, 10);
+    INSERT INTO alarms (source_type, source, condition, active, severity, activation, raised_at, changed_at, written_by)
+    SELECT 'sensor', 'standing-' || i, 'limit', i % 2 = 0, 500, 'now', now(), now(), 'c' FROM generate_series(1, 10) i
+    ON CONFLICT DO NOTHING;
+    INSERT INTO alarm_events (source_type, source, condition, event, occurred_at, severity, told, by_whom)
+    SELECT 'sensor', 'standing-' || i, 'limit', 'raised', now(), 500, false, 'c' FROM generate_series(1, 10) i";
 
 /// A month of ten million readings before that, with everything that comes with them.
 const A_MONTH: &str = "
@@ -142,6 +147,11 @@ const A_MONTH: &str = "
     SELECT 'c', 'assigned', now(), 'g', 't', 'consumer', 1, '', '00000000-0000-0000-0000-000000000000', i, i
       FROM generate_series(1, 20000) i;
     INSERT INTO event_stream (kind, occurred_at, body) SELECT 'test', now(), '{}' FROM generate_series(1, 100000);
+    INSERT INTO alarms (source_type, source, condition, active, severity, activation, acknowledged_activation, raised_at,
+           changed_at, written_by)
+    SELECT 'sensor', 'normal-' || i, 'limit', false, 500, 'then', 'then', now(), now(), 'c' FROM generate_series(1, 100000) i;
+    INSERT INTO alarm_events (source_type, source, condition, event, occurred_at, severity, told, by_whom)
+    SELECT 'sensor', 'normal-' || i, 'limit', 'raised', now(), 500, false, 'c' FROM generate_series(1, 300000) i;
     DELETE FROM event_outbox";
 
 /// Pages that a question reads, from cache or disk, after it was asked once.
@@ -167,6 +177,10 @@ async fn costs(store: &Store) -> Result<Vec<(&'static str, i64)>> {
         ("shares", pages(store, async || shares(store, 10).await.map(drop)).await?),
         ("seconds", pages(store, async || series(store, Resolution::Second, 900, 1).await.map(drop)).await?),
         ("latest", pages(store, async || event_stream::latest(store).await.map(drop)).await?),
+        ("last appends", pages(store, async || offsets::last_appends(store, "sensor_readings").await.map(drop)).await?),
+        ("alarms", pages(store, async || alarms::standing(store, 200).await.map(drop)).await?),
+        ("alarm counts", pages(store, async || alarms::counts(store).await.map(drop)).await?),
+        ("alarm events", pages(store, async || alarms::events_before(store, i64::MAX, 10).await.map(drop)).await?),
         ("events", pages(store, async || event_stream::before(store, i64::MAX, 10).await.map(drop)).await?),
     ])
 }
@@ -180,10 +194,10 @@ async fn the_monitors_questions_cost_the_same_whether_nothing_or_ten_million_row
     owner.batch_execute(JUST_NOW).await?;
     owner.batch_execute("VACUUM ANALYZE").await?;
     let few = costs(&store).await?;
-    owner.batch_execute("TRUNCATE throughput, event_stream").await?;
+    owner.batch_execute("TRUNCATE throughput, event_stream, alarms, alarm_events").await?;
     owner.batch_execute(A_MONTH).await?;
     owner.batch_execute(JUST_NOW).await?;
-    owner.batch_execute("VACUUM ANALYZE throughput, event_stream, dead_letters").await?;
+    owner.batch_execute("VACUUM ANALYZE throughput, event_stream, dead_letters, alarms, alarm_events").await?;
     let many = costs(&store).await?;
     println!("pages read: {few:?} -> {many:?}");
     for ((question, few), (_, many)) in few.into_iter().zip(many) {

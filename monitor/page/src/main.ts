@@ -1,6 +1,7 @@
 // Wires the stream to the model and the model to the panels: one drawing per frame, however much was told.
 
 import { type Action, type Model, type Point, WINDOW_S, initial, reduce } from "./model";
+import { alarms } from "./panels/alarms";
 import { alerts } from "./panels/alerts";
 import { bar } from "./panels/bar";
 import { charts } from "./panels/charts";
@@ -12,7 +13,7 @@ import { spoken } from "./panels/spoken";
 import { verdict } from "./panels/verdict";
 import { connect } from "./stream";
 
-const panels = [bar(), verdict(), partitions(), charts(), consumers(), producers(), alerts(), events(), spoken()];
+const panels = [bar(), verdict(), partitions(), charts(), consumers(), producers(), alerts(), alarms(), events(), spoken()];
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 let model: Model = initial;

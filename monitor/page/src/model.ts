@@ -10,6 +10,9 @@ export type State = components["schemas"]["State"];
 export type Consumer = components["schemas"]["Consumer"];
 export type Producer = components["schemas"]["Producer"];
 export type Partition = components["schemas"]["Partition"];
+export type Alarm = components["schemas"]["Alarm"];
+export type AlarmCounts = components["schemas"]["AlarmCounts"];
+export type AlarmEvent = components["schemas"]["AlarmEvent"];
 export type Point = components["schemas"]["Point"];
 
 /** A row of the journal as the stream carries it. */

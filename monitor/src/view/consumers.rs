@@ -81,13 +81,16 @@ impl Consumer {
 
 /// Every consumer, by name.
 pub fn consumers(facts: &Facts, now: Timestamp) -> Vec<Consumer> {
-    let Some(tables) = facts.database.latest() else { return Vec::new() };
-    tables.consumers.iter().map(|row| consumer(facts, row, now)).collect()
+    facts.tables().consumers.iter().map(|row| consumer(facts, row, now)).collect()
 }
 
 fn consumer(facts: &Facts, row: &Row, now: Timestamp) -> Consumer {
-    let shares = facts.database.latest().map(|tables| tables.shares.as_slice()).unwrap_or_default();
-    let stored = shares.iter().filter(|share| share.consumer_id == row.consumer_id).map(|share| share.stored_rows);
+    let stored = facts
+        .tables()
+        .shares
+        .iter()
+        .filter(|share| share.consumer_id == row.consumer_id)
+        .map(|share| share.stored_rows);
     let age_s = age(facts, row.age_s, now);
     let silent = is_silent(facts, row.age_s) && row.status != "stopped";
     Consumer {

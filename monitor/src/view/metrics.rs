@@ -69,7 +69,7 @@ pub struct Point {
 
 /// Now.
 pub fn metrics(facts: &Facts, partitions: &[Partition]) -> Metrics {
-    let seconds = facts.database.latest().map(|tables| tables.seconds.as_slice()).unwrap_or_default();
+    let seconds = &facts.tables().seconds;
     // The second that is not over yet would make every rate too small.
     let now = facts.database.asked_at().map_or(0, Timestamp::as_second);
     let whole = |sums: &&Sums| (now - i64::from(RATE_SECONDS)..now).contains(&sums.at.as_second());
@@ -94,7 +94,7 @@ pub fn metrics(facts: &Facts, partitions: &[Partition]) -> Metrics {
 pub fn recent(facts: &Facts) -> Vec<Point> {
     const SECONDS: i64 = 8;
     let since = facts.database.asked_at().map_or(0, Timestamp::as_second) - SECONDS;
-    let seconds = facts.database.latest().map(|tables| tables.seconds.as_slice()).unwrap_or_default();
+    let seconds = &facts.tables().seconds;
     let new = seconds.iter().filter(|sums| sums.at.as_second() >= since).cloned().collect();
     points(new, facts.lag.iter().rev().take_while(|sample| sample.at.as_second() >= since).copied(), 1)
 }

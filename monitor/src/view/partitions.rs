@@ -63,18 +63,13 @@ pub struct Partition {
 /// Every partition, by number.
 pub fn partitions(facts: &Facts, topic: &str, consumers: &[Consumer]) -> Vec<Partition> {
     let views = facts.cluster.latest().map(|survey| survey.partitions.as_slice()).unwrap_or_default();
-    let stored = facts.database.latest().map(|tables| tables.offsets.as_slice()).unwrap_or_default();
-    // Another incarnation's offsets say nothing about this log.
-    let this_log = |stored: &&Stored| {
-        facts.cluster.latest().is_none_or(|s| s.topic_id == stored.topic_id && s.cluster_id == stored.cluster_id)
-    };
-    let known: BTreeSet<i32> = views.iter().map(|v| v.partition).chain(stored.iter().map(|s| s.partition)).collect();
+    let offsets = &facts.tables().offsets;
+    let known: BTreeSet<i32> = views.iter().map(|v| v.partition).chain(offsets.iter().map(|s| s.partition)).collect();
     known
         .into_iter()
         .map(|number| {
             let view = views.iter().find(|view| view.partition == number);
-            let stored = stored.iter().filter(this_log).find(|stored| stored.partition == number);
-            partition(facts, topic, number, view, stored, consumers)
+            partition(facts, topic, number, view, consumers)
         })
         .collect()
 }
@@ -84,16 +79,16 @@ fn partition(
     topic: &str,
     number: i32,
     view: Option<&PartitionView>,
-    stored: Option<&Stored>,
     consumers: &[Consumer],
 ) -> Partition {
+    let stored = facts.stored(number);
     let holders: Vec<(&Consumer, &AssignedPartition)> = consumers
         .iter()
         .filter(|consumer| consumer.is_alive())
         .filter_map(|c| c.partitions.iter().find(|assigned| assigned.partition == number).map(|a| (c, a)))
         .collect();
     let (state, reason) = condition(&holders, stored, consumers);
-    let shares = facts.database.latest().map(|tables| tables.shares.as_slice()).unwrap_or_default();
+    let shares = &facts.tables().shares;
     let of_this = |share: &&store::throughput::Share| {
         share.partition == number && stored.is_some_and(|stored| stored.log_id == share.log_id)
     };

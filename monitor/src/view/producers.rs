@@ -66,8 +66,7 @@ impl Producer {
 
 /// Every producer, by name.
 pub fn producers(facts: &Facts, now: Timestamp) -> Vec<Producer> {
-    let Some(tables) = facts.database.latest() else { return Vec::new() };
-    tables.producers.iter().map(|row| producer(facts, row, now)).collect()
+    facts.tables().producers.iter().map(|row| producer(facts, row, now)).collect()
 }
 
 fn producer(facts: &Facts, row: &Row, now: Timestamp) -> Producer {

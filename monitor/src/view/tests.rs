@@ -12,11 +12,11 @@ use crate::facts::Tables;
 
 const TOPIC: Uuid = Uuid::from_u128(7);
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000 + second).expect("a time")
 }
 
-fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)]) -> consumer_health::Row {
+pub(crate) fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)]) -> consumer_health::Row {
     let state = |&(partition, state): &(i32, &'static str)| PartitionState {
         partition,
         state: Cow::Borrowed(state),
@@ -40,7 +40,7 @@ fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)]) -> consume
     }
 }
 
-fn stored(partition: i32, owner: &str, next_offset: i64) -> offsets::Stored {
+pub(crate) fn stored(partition: i32, owner: &str, next_offset: i64) -> offsets::Stored {
     offsets::Stored {
         log_id: 1,
         cluster_id: "c".into(),
@@ -58,7 +58,7 @@ fn stored(partition: i32, owner: &str, next_offset: i64) -> offsets::Stored {
     }
 }
 
-fn survey(brokers_up: &[i32]) -> Survey {
+pub(crate) fn survey(brokers_up: &[i32]) -> Survey {
     let partition = |partition| PartitionView {
         partition,
         leader: Some(1),
@@ -77,7 +77,7 @@ fn survey(brokers_up: &[i32]) -> Survey {
 }
 
 /// Both sources have answered for ten seconds, the last time at second 10.
-fn facts(consumers: Vec<consumer_health::Row>, offsets: Vec<offsets::Stored>) -> Facts {
+pub(crate) fn facts(consumers: Vec<consumer_health::Row>, offsets: Vec<offsets::Stored>) -> Facts {
     let tables = Tables { consumers, offsets, ..Tables::default() };
     let mut facts = Facts::default();
     for second in [0, 10] {

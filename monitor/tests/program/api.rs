@@ -2,6 +2,7 @@
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use store::alarms::operator::{Key, acknowledge};
 
 use super::*;
 
@@ -99,6 +100,10 @@ async fn bad_requests_name_the_field_and_the_reason() {
         ("/api/real-time-metrics?window_seconds=9999999999999", "window_seconds"),
         ("/api/real-time-metrics?window_seconds=", "window_seconds"),
         ("/api/real-time-metrics?wndow=60", "wndow"),
+        ("/api/recent-alerts?limit=0", "limit"),
+        ("/api/recent-alerts?limit=501", "limit"),
+        ("/api/recent-alerts?before=x", "before"),
+        ("/api/recent-alerts?after=1", "after"),
     ] {
         let (status, problem) = monitor.json(path).await;
         let detail = problem["detail"].as_str().unwrap_or_default();
@@ -112,6 +117,35 @@ async fn bad_requests_name_the_field_and_the_reason() {
         let answer = monitor.ask("GET", "/api/stream", &format!("Host: localhost\r\nLast-Event-ID: {last}\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{last}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_silent_producer_is_an_alarm_that_can_be_acknowledged_and_ends_when_it_beats() {
+    let (monitor, store) = ready(&[]).await;
+    let client = store.pooled().await.expect("a connection");
+    client.batch_execute(PIPELINE).await.expect("rows");
+    let name = "<img onerror=alert(1)>";
+    let alarm = async || {
+        let (_, answer) = monitor.json("/api/recent-alerts").await;
+        let found = answer["alarms"].as_array().and_then(|all| all.iter().find(|a| a["source"] == name)).cloned();
+        found.map_or(Value::Null, |alarm| json!([alarm["condition"], alarm["state"]]))
+    };
+    wait_until(DEADLINE, "the alarm stands", async || {
+        alarm().await == json!(["producer_silent", "active_unacknowledged"])
+    })
+    .await;
+    let key = Key { source_type: "system".into(), source: name.into(), condition: None };
+    assert_eq!(acknowledge(&store, &key, "operator:ann", "seen").await.expect("it is written"), 1);
+    wait_until(DEADLINE, "it was seen", async || alarm().await[1] == "active_acknowledged").await;
+    let beats = "UPDATE producer_health SET last_heartbeat = clock_timestamp() + interval '1 hour'";
+    client.batch_execute(beats).await.expect("a heartbeat");
+    wait_until(DEADLINE, "it is over", async || alarm().await == Value::Null).await;
+
+    let (_, page) = monitor.json("/api/recent-alerts?limit=1").await;
+    let happened = |page: &Value| page["events"][0]["event"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(happened(&page), "returned", "{page}");
+    let (_, next) = monitor.json(&format!("/api/recent-alerts?limit=1&before={}", page["next_before"])).await;
+    assert_eq!(happened(&next), "acknowledged", "{next}");
 }
 
 #[tokio::test]

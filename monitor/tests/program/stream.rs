@@ -40,6 +40,18 @@ impl Viewer {
     }
 }
 
+/// A monitor of a pipeline in which nothing is wrong: no alarms are told among the events of these tests.
+async fn quiet() -> (Monitor, Store) {
+    let (monitor, store) = ready(&[]).await;
+    let all_is_read = "
+        INSERT INTO consumer_health (consumer_id, status, last_heartbeat, assigned_partitions, group_id, boot_id,
+               started_at, partition_states)
+        SELECT 'c-1', 'running', clock_timestamp() + interval '1 hour', '{}', 'g', gen_random_uuid(), now(),
+               jsonb_agg(jsonb_build_object('partition', p, 'state', 'reading', 'position', 0)) FROM generate_series(0, 5) p";
+    store.pooled().await.expect("a connection").batch_execute(all_is_read).await.expect("a heartbeat");
+    (monitor, store)
+}
+
 async fn happen(store: &Store, events: usize) {
     let client = store.pooled().await.expect("a connection");
     for _ in 0..events {
@@ -49,7 +61,7 @@ async fn happen(store: &Store, events: usize) {
 
 #[tokio::test]
 async fn a_viewer_that_comes_back_gets_what_it_missed_once_and_in_order() {
-    let (monitor, store) = ready(&[]).await;
+    let (monitor, store) = quiet().await;
     happen(&store, 5).await;
     let mut first = Viewer::connect(&monitor, None).await;
     first.until(|viewer| viewer.numbers().len() >= 5).await;
@@ -99,7 +111,7 @@ async fn store_url(store: &Store) -> String {
 
 #[tokio::test]
 async fn a_slow_viewer_is_let_go_and_told_so_and_the_others_miss_nothing() {
-    let (monitor, store) = ready(&[]).await;
+    let (monitor, store) = quiet().await;
     let slow = Viewer::connect(&monitor, None).await;
     let mut quick = Viewer::connect(&monitor, None).await;
     quick.until(|viewer| viewer.read.contains("event:state")).await;
@@ -123,7 +135,7 @@ async fn a_slow_viewer_is_let_go_and_told_so_and_the_others_miss_nothing() {
 
 #[tokio::test]
 async fn streams_end_with_the_monitor() {
-    let (monitor, _) = ready(&[]).await;
+    let (monitor, _) = quiet().await;
     let mut viewer = Viewer::connect(&monitor, None).await;
     viewer.until(|viewer| viewer.read.contains("event:state")).await;
     monitor.process.term().expect("it runs");

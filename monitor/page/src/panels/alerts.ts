@@ -1,4 +1,4 @@
-// What is wrong now, each in a sentence.
+// What is wrong with the pipeline now, each in a sentence.
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import type { Model, State } from "../model";
@@ -8,7 +8,7 @@ type Condition = State["system"]["conditions"][number];
 export function alerts(): (model: Model) => void {
   const list = h("ul", { class: "alerts" });
   const note = h("p", { class: "dim" });
-  byId("alerts").append(h("h2", { id: "alerts-title" }, "Alerts"), list, note);
+  byId("alerts").append(h("h2", { id: "alerts-title" }, "Now"), list, note);
   const rows = new Rows<Condition>(list, (condition) => `${condition.about}${condition.severity}`, make, update);
 
   return ({ state }) => {

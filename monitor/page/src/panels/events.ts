@@ -1,8 +1,9 @@
-// What happened, newest first. What one consumer saw in the same moment is one line.
+// What happened, newest first: rebalances as consumers saw them, and alarms. What one consumer saw in the same
+// moment is one line.
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { clock } from "../format";
-import type { Event, Model, Rebalancing } from "../model";
+import type { AlarmEvent, Event, Model, Rebalancing } from "../model";
 
 const SHOWN = 60;
 /** Events of one consumer and kind within this are one line, in milliseconds. */
@@ -30,14 +31,18 @@ export function events(): (model: Model) => void {
     const lines = grouped(model.events).slice(0, SHOWN);
     rows.draw(lines);
     const gap = model.skipped ? "Some events were skipped while this page was away. " : "";
-    text(note, lines.length === 0 ? "No rebalance was recorded yet." : `${gap}Times are UTC, by the consumers' clocks.`);
+    text(note, lines.length === 0 ? "Nothing was recorded yet." : `${gap}Times are UTC, by the clocks of who saw it.`);
   };
 }
 
 /** Pure, and newest first like its input. */
 export function grouped(all: readonly Event[]): Line[] {
-  const lines: (Line & { partitions: number[]; type: string; until: number })[] = [];
+  const lines: Grown[] = [];
   for (const event of all) {
+    if (event.kind === "alarm") {
+      lines.push(alarm(event, event.body as AlarmEvent));
+      continue;
+    }
     if (event.kind !== "rebalancing") continue;
     const body = event.body as Rebalancing;
     const at = Date.parse(event.occurred_at);
@@ -63,6 +68,24 @@ export function grouped(all: readonly Event[]): Line[] {
     ...line,
     what: `${type.replaceAll("_", " ")} ${partitions.sort((a, b) => a - b).join(" ")}`.trim(),
   }));
+}
+
+/** A line while events are still added to it. */
+type Grown = Line & { partitions: number[]; type: string; until: number };
+
+function alarm(event: Event, body: AlarmEvent): Grown {
+  const level = body.level ? ` ${body.level.replaceAll("_", "-")}` : "";
+  return {
+    key: String(event.number),
+    at: event.occurred_at,
+    who: body.source,
+    type: `${body.condition}${level} ${body.event}`,
+    what: "",
+    detail: body.detail ?? (body.event === "raised" && body.chattering ? "chattering: only counted from here on" : ""),
+    hot: body.event === "raised" && body.severity >= 700,
+    partitions: [],
+    until: Number.NaN,
+  };
 }
 
 function make(): HTMLElement {

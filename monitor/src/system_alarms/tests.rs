@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use store::offsets::LastAppend;
+use store::throughput::Sums;
+
+use super::*;
+use crate::facts::Tables;
+use crate::view::tests::{at, consumer, stored, survey};
+
+/// Two consumers; the age of the first one's heartbeat is given.
+fn tables(age_s: f64) -> Tables {
+    Tables {
+        consumers: vec![consumer("a-1", age_s, &[(0, "reading")]), consumer("b-2", 0.1, &[(1, "reading")])],
+        offsets: vec![stored(0, "a-1", 10), stored(1, "b-2", 15)],
+        ..Tables::default()
+    }
+}
+
+/// Looks once a second, with facts for each; what was told, by second.
+fn watch(seconds: std::ops::Range<i64>, facts_at: impl Fn(&mut Facts, i64)) -> Vec<(i64, Vec<String>)> {
+    let (mut alarms, mut facts) = (SystemAlarms::default(), Facts::default());
+    let mut told: Vec<(i64, Vec<String>)> = Vec::new();
+    for second in seconds {
+        facts_at(&mut facts, second);
+        if let Some(wrong) = alarms.observe(&facts, "t", at(second)) {
+            let names: Vec<String> = wrong.iter().map(|w| format!("{} {}", w.source, w.condition)).collect();
+            if told.last().is_none_or(|(_, before)| *before != names) {
+                told.push((second, names));
+            }
+        }
+    }
+    told
+}
+
+fn both_answer(facts: &mut Facts, second: i64, tables: Tables) {
+    facts.database.note(at(second), Ok(tables));
+    facts.cluster.note(at(second), Ok(survey(&[1, 2, 3])));
+}
+
+#[test]
+fn a_consumer_is_gone_after_its_delay_and_its_partition_dark_after_a_longer_one() {
+    let told = watch(0..80, |facts, second| {
+        // Silent from second 30 to 59.
+        let age = if (30..60).contains(&second) { second as f64 - 28.0 } else { 0.1 };
+        both_answer(facts, second, tables(age));
+    });
+    let gone = || "a-1 consumer_gone".to_owned();
+    let expected =
+        vec![(15, vec![]), (34, vec![gone()]), (41, vec![gone(), "t 0 partition_dark".to_owned()]), (65, vec![])];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_monitor_that_starts_ends_nothing_that_it_would_raise_itself() {
+    let told = watch(0..30, |facts, second| both_answer(facts, second, tables(100.0 + second as f64)));
+    assert_eq!(told, [(15, vec!["a-1 consumer_gone".to_owned(), "t 0 partition_dark".to_owned()])]);
+}
+
+#[test]
+fn while_a_source_is_away_what_it_speaks_of_stays() {
+    let told = watch(0..90, |facts, second| {
+        facts.database.note(at(second), Ok(tables(0.1)));
+        match second {
+            20..40 => facts.cluster.note(at(second), Ok(survey(&[1, 3]))),
+            40..60 => facts.cluster.note(at(second), Err("no broker answers".into())),
+            _ => facts.cluster.note(at(second), Ok(survey(&[1, 2, 3]))),
+        }
+    });
+    let (down, away) = ("broker 2 broker_down".to_owned(), "kafka kafka_unreachable".to_owned());
+    let expected = vec![(15, vec![]), (25, vec![down.clone()]), (45, vec![down, away]), (65, vec![])];
+    assert_eq!(told, expected);
+    let silent = watch(0..60, |facts, second| match second {
+        0..20 => both_answer(facts, second, tables(0.1)),
+        _ => facts.database.note(at(second), Err("refused".into())),
+    });
+    assert_eq!(silent, [(15, vec![])]);
+}
+
+#[test]
+fn dead_letters_and_a_near_end_of_retention_are_told_with_numbers() {
+    let mut facts = Facts::default();
+    let mut tables = tables(0.1);
+    let sums =
+        Sums { at: at(5), stored_rows: 1, dead_letters: 3, batches: 1, latency_mean_s: None, latency_max_s: None };
+    tables.seconds = vec![sums];
+    // Kept for a day; what waits of partition 0 was appended behind 23.5 h ago.
+    facts.retention = Some(Duration::from_secs(24 * 3600));
+    tables.last_appends =
+        vec![LastAppend { log_id: 1, partition: 0, at: at(10) - SignedDuration::from_mins(1410) }].into();
+    both_answer(&mut facts, 0, tables.clone());
+    both_answer(&mut facts, 10, tables);
+    let findings = findings(&facts, "t", at(10));
+    let details: Vec<(&str, &str)> = findings.iter().map(|f| (f.condition, f.detail.as_str())).collect();
+    let expected = [
+        ("retention_near", "the first record that waits may be deleted in 0.5 h"),
+        ("dead_letters_rising", "3 records of the last minute were no events: consumer dead-letters list"),
+    ];
+    assert_eq!(details, expected);
+}
