@@ -11,6 +11,7 @@
 
 mod address;
 mod api;
+mod check;
 mod cluster;
 mod database;
 mod facts;
@@ -34,7 +35,14 @@ use tokio::sync::watch;
 use tracing::error;
 use warp::Filter;
 
-use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::Options, stream::Hub};
+use crate::{
+    api::Api,
+    database::Database,
+    facts::Facts,
+    guard::Policy,
+    options::{Command, Options},
+    stream::Hub,
+};
 
 /// How long a stop may take, all in all.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -44,6 +52,9 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => return refuse_command_line(&error),
     };
+    if options.command == Some(Command::Check) {
+        return check::run(&options).into();
+    }
     let setup = match Setup::new(&options) {
         Ok(setup) => setup,
         Err(error) => {
@@ -75,20 +86,23 @@ impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
         let token = options.token.as_ref().map(|token| token.0.as_str());
         let guarded = options.trusted_network || token.is_some();
-        let recorder = options.recorder_database_url.as_ref().map(|url| {
-            let options = store::Options { database_url: url.0.clone(), database_pool_size: 1 };
-            Store::new(&options, "monitor-recorder").context("RECORDER_DATABASE_URL")
-        });
         Ok(Self {
             address: address::allowed(options.host, options.port, guarded)?,
             policy: Policy::new(token, &options.allowed_hosts),
             topic: options.topic.as_str().into(),
             inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
             store: Store::read_only(&options.store, "monitor")?,
-            recorder: recorder.transpose()?,
+            recorder: recorder_store(options)?,
             metrics: telemetry::init("monitor", &options.telemetry)?,
         })
     }
+}
+
+/// The recorder's way to the database, where there is one.
+fn recorder_store(options: &Options) -> anyhow::Result<Option<Store>> {
+    let Some(url) = &options.recorder_database_url else { return Ok(None) };
+    let options = store::Options { database_url: url.0.clone(), database_pool_size: 1 };
+    Store::new(&options, "monitor-recorder").context("RECORDER_DATABASE_URL").map(Some)
 }
 
 #[tokio::main]

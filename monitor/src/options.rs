@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use clap::{Parser, builder::FalseyValueParser};
+use clap::{Parser, ValueEnum, builder::FalseyValueParser};
 use schema::topics::SENSOR_READINGS;
 
 use crate::guard::TOKEN_LENGTH;
@@ -12,6 +12,9 @@ use crate::guard::TOKEN_LENGTH;
 #[command(version)]
 #[group(skip)]
 pub struct Options {
+    /// What to do instead of serving
+    #[arg(value_enum)]
+    pub command: Option<Command>,
     /// Address to serve on
     #[arg(long, env = "MONITORING_HOST", default_value = "127.0.0.1", value_parser = host)]
     pub host: IpAddr,
@@ -42,6 +45,13 @@ pub struct Options {
     /// Log lines
     #[command(flatten)]
     pub telemetry: telemetry::Options,
+}
+
+/// What there is to do besides serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Command {
+    /// Say whether all that a monitor needs is there, a line each
+    Check,
 }
 
 /// Text that is not printed.

@@ -2,6 +2,8 @@
 
 #[path = "program/api.rs"]
 mod api;
+#[path = "program/check.rs"]
+mod check;
 #[path = "program/stream.rs"]
 mod stream;
 

@@ -3,7 +3,7 @@
 //! A warning is something that works now and will hurt later; `FAILED` says what to do.
 
 use clap::Args;
-use lifecycle::exit;
+use lifecycle::Checklist;
 use store::{Store, retention, schema_version, server};
 
 use super::failure::chain;
@@ -27,61 +27,17 @@ pub struct Options {
     store: store::Options,
 }
 
-/// Prints lines as they come and remembers the worst.
-#[derive(Default)]
-struct Lines {
-    failed: bool,
-    misconfigured: bool,
-    warnings: u32,
-}
-
-impl Lines {
-    fn ok(&mut self, what: &str, text: impl AsRef<str>) {
-        println!("ok       {what}: {}", text.as_ref());
-    }
-
-    fn warning(&mut self, what: &str, text: impl AsRef<str>) {
-        self.warnings += 1;
-        println!("warning  {what}: {}", text.as_ref());
-    }
-
-    /// A service is away, or cannot do its part.
-    fn failed(&mut self, what: &str, text: impl AsRef<str>) {
-        self.failed = true;
-        println!("FAILED   {what}: {}", text.as_ref());
-    }
-
-    /// It is there, but set up in a way that no waiting cures.
-    fn misconfigured(&mut self, what: &str, text: impl AsRef<str>) {
-        self.misconfigured = true;
-        println!("FAILED   {what}: {}", text.as_ref());
-    }
-
-    fn code(&self) -> u8 {
-        match self {
-            Self { failed: true, .. } => exit::UNAVAILABLE,
-            Self { misconfigured: true, .. } => exit::USAGE,
-            _ => exit::OK,
-        }
-    }
-}
-
 /// Asks everything, whatever fails on the way.
 pub async fn run(options: Options) -> Result<u8, Failure> {
     options.kafka.addresses().map_err(Failure::Usage)?;
     let store = Store::new(&options.store, CLIENT_ID)?;
-    let mut lines = Lines::default();
+    let mut lines = Checklist::default();
     brokers::check(&options, &mut lines).await;
     database(&store, &mut lines).await;
-    match lines.code() {
-        exit::OK if lines.warnings == 0 => println!("all is there"),
-        exit::OK => println!("all is there, with {} warnings", lines.warnings),
-        _ => println!("a consumer cannot work like this"),
-    }
-    Ok(lines.code())
+    Ok(lines.conclude("a consumer"))
 }
 
-async fn database(store: &Store, lines: &mut Lines) {
+async fn database(store: &Store, lines: &mut Checklist) {
     let server = match server::describe(store).await {
         Ok(server) => server,
         Err(error) => {
@@ -123,7 +79,7 @@ async fn database(store: &Store, lines: &mut Lines) {
     }
 }
 
-fn durability(server: &server::Server, lines: &mut Lines) {
+fn durability(server: &server::Server, lines: &mut Checklist) {
     match server.synchronous_commit.as_str() {
         "off" => lines.warning(
             "synchronous_commit",
@@ -142,7 +98,7 @@ fn durability(server: &server::Server, lines: &mut Lines) {
     }
 }
 
-fn day_partitions(table: &str, days: i64, lines: &mut Lines) {
+fn day_partitions(table: &str, days: i64, lines: &mut Checklist) {
     let wanted = i64::from(retention::DAYS);
     let text = format!("{table} has {days} of {wanted} from today on");
     if days == wanted {

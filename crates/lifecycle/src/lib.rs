@@ -1,5 +1,5 @@
 //! How a program lives and ends: signals, named tasks, ordered stop with a deadline, readiness
-//! latches, exit codes.
+//! latches, exit codes, and the list of what must be there before.
 //!
 //! ```text
 //! SIGTERM ─> Shutdown ─> Tasks::run ─> stop the last spawned ─> … ─> stop the first spawned ─> exit code
@@ -9,11 +9,13 @@
 //!
 //! Knows no task, no service and no HTTP.
 
+mod checklist;
 pub mod exit;
 mod readiness;
 mod shutdown;
 mod tasks;
 
+pub use checklist::Checklist;
 pub use readiness::{Latch, Readiness};
 pub use shutdown::Shutdown;
 pub use tasks::{TaskError, Tasks};

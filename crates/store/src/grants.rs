@@ -68,6 +68,41 @@ pub async fn give(store: &Store, roles: &Roles) -> Result<()> {
     transaction.commit().await.map_err(Error::doing(DOING))
 }
 
+/// What our role may not read and would have to, such as `SELECT on alarms`. The schema must be there.
+///
+/// # Errors
+/// Transient ones.
+pub async fn missing_reads(store: &Store) -> Result<Vec<String>> {
+    let missing = READ.iter().map(|table| match table.split_once(' ') {
+        // Of a table that is shown in part, a column stands for all of them: they are granted together.
+        Some((table, columns)) => {
+            let column = columns.trim_matches(['(', ')']).split(',').next().unwrap_or_default();
+            format!("SELECT 'SELECT on {table}' WHERE NOT has_column_privilege('{table}', '{column}', 'SELECT')")
+        }
+        None => format!("SELECT 'SELECT on {table}' WHERE NOT has_table_privilege('{table}', 'SELECT')"),
+    });
+    ask(store, &missing.collect::<Vec<_>>()).await
+}
+
+/// What our role may not do and would have to, to number events.
+///
+/// # Errors
+/// Transient ones.
+pub async fn missing_to_record(store: &Store) -> Result<Vec<String>> {
+    let tables = RECORD.iter().map(|(privilege, table)| {
+        format!("SELECT '{privilege} on {table}' WHERE NOT has_table_privilege('{table}', '{privilege}')")
+    });
+    let function = "SELECT 'EXECUTE on tell_system_alarms' \
+                     WHERE NOT has_function_privilege('tell_system_alarms(jsonb, text)', 'EXECUTE')";
+    ask(store, &tables.chain([function.to_owned()]).collect::<Vec<_>>()).await
+}
+
+async fn ask(store: &Store, questions: &[String]) -> Result<Vec<String>> {
+    let client = store.pooled().await?;
+    let rows = client.query(&questions.join(" UNION ALL "), &[]).await;
+    Ok(rows.map_err(Error::doing("asking for privileges"))?.iter().map(|row| row.get(0)).collect())
+}
+
 /// `GRANT SELECT ON t`, or of some columns `GRANT SELECT (a, b) ON t`.
 fn grant(privilege: &str, table: &str, role: &str) -> String {
     let (table, columns) = table.split_once(' ').unwrap_or((table, ""));

@@ -8,7 +8,7 @@ use crate::retention;
 pub const OLDEST_VERSION: i32 = 140_000;
 
 /// What a consumer does to the tables: table, privilege.
-const NEEDED: [(&str, &str); 14] = [
+const NEEDED: [(&str, &str); 25] = [
     ("kafka_logs", "SELECT"),
     ("kafka_logs", "INSERT"),
     ("stored_offsets", "SELECT"),
@@ -23,6 +23,17 @@ const NEEDED: [(&str, &str); 14] = [
     ("rebalancing_events", "INSERT"),
     ("consumer_health", "INSERT"),
     ("consumer_health", "UPDATE"),
+    ("throughput", "INSERT"),
+    ("throughput", "UPDATE"),
+    ("event_outbox", "INSERT"),
+    ("alarm_states", "SELECT"),
+    ("alarm_states", "INSERT"),
+    ("alarm_states", "UPDATE"),
+    ("alarm_limits", "SELECT"),
+    ("alarm_events", "INSERT"),
+    ("alarms", "SELECT"),
+    ("alarms", "INSERT"),
+    ("alarms", "UPDATE"),
 ];
 
 /// The server as our sessions find it.

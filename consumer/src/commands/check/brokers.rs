@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kafka::Inspector;
+use lifecycle::Checklist;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -11,14 +12,14 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::{Offset, TopicPartitionList};
 use schema::topics::{MIN_INSYNC_REPLICAS, REPLICATION_FACTOR};
 
-use super::{Lines, Options};
+use super::Options;
 use crate::commands::CLIENT_ID;
 use crate::commands::failure::chain;
 
 /// Bound of one question.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn check(options: &Options, lines: &mut Lines) {
+pub(super) async fn check(options: &Options, lines: &mut Checklist) {
     let consumer = options.kafka.client(CLIENT_ID).set("group.id", &options.group).create::<BaseConsumer>();
     let consumer = match consumer {
         Ok(consumer) => consumer,
@@ -61,7 +62,7 @@ pub(super) async fn check(options: &Options, lines: &mut Lines) {
     inspector(options, topic.partitions().len(), &name, lines).await;
 }
 
-fn count_brokers(metadata: &Metadata, lines: &mut Lines) {
+fn count_brokers(metadata: &Metadata, lines: &mut Checklist) {
     let names: Vec<String> = metadata.brokers().iter().map(|b| format!("{}:{}", b.host(), b.port())).collect();
     let text = format!("{} answer: {}", names.len(), names.join(", "));
     let wanted = usize::try_from(REPLICATION_FACTOR).expect("a small constant");
@@ -72,7 +73,7 @@ fn count_brokers(metadata: &Metadata, lines: &mut Lines) {
     }
 }
 
-fn replicas(name: &str, topic: &MetadataTopic, lines: &mut Lines) {
+fn replicas(name: &str, topic: &MetadataTopic, lines: &mut Checklist) {
     let partitions = topic.partitions();
     let leaderless: Vec<String> = partitions.iter().filter(|p| p.leader() < 0).map(|p| p.id().to_string()).collect();
     if !leaderless.is_empty() {
@@ -102,7 +103,7 @@ async fn min_insync_replicas(options: &Options) -> Result<i32, String> {
 }
 
 /// Fetches from a partition without joining the group, and asks for the group's committed offset.
-fn reading(consumer: &BaseConsumer, options: &Options, name: &str, lines: &mut Lines) {
+fn reading(consumer: &BaseConsumer, options: &Options, name: &str, lines: &mut Checklist) {
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition(&options.topic, 0);
     let group = format!("group {}", options.group);
@@ -140,7 +141,7 @@ fn fetch(consumer: &BaseConsumer, mut partitions: TopicPartitionList) -> Result<
 }
 
 /// The second way to the brokers, which claims use.
-async fn inspector(options: &Options, partitions: usize, name: &str, lines: &mut Lines) {
+async fn inspector(options: &Options, partitions: usize, name: &str, lines: &mut Checklist) {
     let asked = async {
         let inspector = Inspector::new(&options.kafka, CLIENT_ID)?;
         let all: Vec<i32> = (0..).take(partitions).collect();
