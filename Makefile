@@ -19,7 +19,7 @@ testkit := cargo run -q -p millrace-testkit --
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify clean \
-    test lint bench soak page services-for-tests
+    test lint bench soak page screenshots services-for-tests
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -50,6 +50,10 @@ dashboard: ## the monitor's address, opened where there is a desktop
 
 verify: ## was any reading lost or stored twice?
 	@$(stack) consumer verify
+
+screenshots: ## kill one of each kind on the running stack, look at the page each time, verify at the end
+	@deploy/prerequisites --tests
+	@cargo run --release -q -p e2e --bin screenshots -- --port "$$($(stack) dashboard 2>/dev/null | sed 's/.*://')"
 
 clean: ## stop everything and remove the stack's data
 	@$(stack) clean

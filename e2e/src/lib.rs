@@ -6,6 +6,7 @@
 //! oracle   SQL after healing: nothing missing, nothing doubled, order kept
 //! ```
 
+pub mod browser;
 pub mod load;
 pub mod oracle;
 pub mod plant;

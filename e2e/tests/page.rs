@@ -1,12 +1,9 @@
 //! The page in a real browser, over a real pipeline: through a kill, through the monitor's restart, and with
 //! names that look like markup.
 
-#[path = "page/browser.rs"]
-mod browser;
-
 use std::time::Duration;
 
-use browser::{Browser, Screen};
+use e2e::browser::{Browser, Screen};
 use e2e::plant::{Plant, Settings, Site};
 use testkit::{Process, free_port, wait_until};
 
@@ -46,7 +43,7 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     page.until("the other one has all", &format!("return {OWNERS}.every((owner) => owner === 'sensor-consumer-2')"))
         .await;
     page.verdict(&["Silent consumers: sensor-consumer-1"]).await;
-    let seen = "[...document.querySelectorAll('.events li')].filter((line) => /sensor-consumer-2/.test(line.textContent) \
+    let seen = "[...document.querySelectorAll('#events li')].filter((line) => /sensor-consumer-2/.test(line.textContent) \
                 && /claimed/.test(line.textContent)).length > 0";
     page.until("it is told who claimed", &format!("return {seen}")).await;
     page.screenshot("taken-over").await;
@@ -67,7 +64,7 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     .await;
     let monitor = plant.monitor(port).expect("a monitor");
     page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
-    let first = "document.querySelector('.events li').textContent";
+    let first = "document.querySelector('#events li').textContent";
     page.until("the gap is filled", &format!("return /sensor-consumer-[12]claimed/.test({first})")).await;
     assert_eq!(page.strangers().await, Vec::<String>::new());
 
@@ -106,6 +103,8 @@ async fn hostile_names_are_text_and_axe_finds_nothing_serious() {
             "INSERT INTO rebalancing_events (consumer_id, event_type, timestamp, group_id, topic, protocol, generation, \
                     member_id, boot_id, boot_sequence, monotonic_us, detail) \
              VALUES ($1, 'claimed', now(), $1, $1, $1, 0, $1, gen_random_uuid(), 0, 0, $1)",
+            "INSERT INTO alarms (source_type, source, condition, active, severity, activation, raised_at, changed_at, \
+                    detail, written_by) VALUES ('sensor', $1, $1, true, 900, $1, now(), now(), $1, $1)",
         ] {
             client.execute(statement, &[&name]).await.expect("a row");
         }
@@ -117,7 +116,14 @@ async fn hostile_names_are_text_and_axe_finds_nothing_serious() {
             format!("return [...document.querySelectorAll('{place}')].some((e) => e.textContent === {name})")
         };
         for name in [MARKUP, WRITTEN_OUT] {
-            for place in ["#producers tbody th span", "#consumers tbody th span", ".events b", ".events small"] {
+            for place in [
+                "#producers tbody th span",
+                "#consumers tbody th span",
+                "#events b",
+                "#events small",
+                "#alarms b",
+                "#alarms small",
+            ] {
                 page.until(&format!("{place} shows {name}"), &shown(place, name)).await;
             }
         }

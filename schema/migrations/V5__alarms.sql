@@ -135,7 +135,7 @@ COMMENT ON COLUMN alarm_events.recorded_at IS 'Server clock of the transaction.'
 COMMENT ON COLUMN alarm_events.level IS 'As in alarms.';
 COMMENT ON COLUMN alarm_events.severity IS 'As in alarms.';
 COMMENT ON COLUMN alarm_events.chattering IS 'Whether the alarm was chattering.';
-COMMENT ON COLUMN alarm_events.told IS 'Whether it goes on the stream: of a chattering alarm only the first does.';
+COMMENT ON COLUMN alarm_events.told IS 'Whether it is an alarm of its own: of a chattering one only the first is.';
 COMMENT ON COLUMN alarm_events.value IS 'As in alarms.';
 COMMENT ON COLUMN alarm_events.threshold IS 'As in alarms.';
 COMMENT ON COLUMN alarm_events.detail IS 'As in alarms; the comment or the reason of a person.';
@@ -150,8 +150,8 @@ BEGIN
     RETURN NULL;
 END;
 $$;
-COMMENT ON FUNCTION alarm_to_outbox() IS 'Puts what is told of alarms on the stream of events.';
-CREATE TRIGGER to_outbox AFTER INSERT ON alarm_events FOR EACH ROW WHEN (NEW.told) EXECUTE FUNCTION alarm_to_outbox();
+COMMENT ON FUNCTION alarm_to_outbox() IS 'Puts alarms of the system and what people decide on the stream of events. Not sensors'' own: a flood of them would push the rebalances out of it.';
+CREATE TRIGGER to_outbox AFTER INSERT ON alarm_events FOR EACH ROW WHEN (NEW.log_id IS NULL) EXECUTE FUNCTION alarm_to_outbox();
 
 -- The states of OPC UA Part 9 in one word. Shelved is a word of its own: it hides the rest on purpose.
 CREATE FUNCTION alarm_state(alarm alarms) RETURNS text LANGUAGE sql STABLE AS $$

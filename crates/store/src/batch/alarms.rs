@@ -39,7 +39,7 @@ pub struct Transition {
     pub threshold: Option<f64>,
     /// Whether it is chattering.
     pub chattering: bool,
-    /// Whether it goes on the stream of events.
+    /// Whether it is an alarm of its own, not one of too many.
     pub told: bool,
 }
 

@@ -1,4 +1,4 @@
-// What happened, newest first: rebalances as consumers saw them, and alarms. What one consumer saw in the same
+// What happened, newest first: rebalances as consumers saw them, alarms of the system, and what people decided. What one consumer saw in the same
 // moment is one line.
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";

@@ -1,6 +1,7 @@
-//! The system's Chromium, without a window, through its WebDriver.
+//! The system's Chromium, without a window, through its WebDriver. Panics where a browser does not do its part: it
+//! is for tests, and for taking pictures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder};
@@ -13,7 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// What the page is looked at with.
 #[derive(Clone, Copy)]
 pub enum Screen {
+    /// 1600 x 1000.
     Wide,
+    /// 375 x 812, by touch.
     Phone,
 }
 
@@ -106,7 +109,12 @@ impl Browser {
     /// Into the folder that `SCREENSHOTS` names, where it names one.
     pub async fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("SCREENSHOTS").map(PathBuf::from) else { return };
+        self.save(&folder.join(format!("{name}.png"))).await;
+    }
+
+    /// A picture of what is seen now.
+    pub async fn save(&self, file: &Path) {
         let png = self.client.screenshot().await.expect("a picture");
-        std::fs::write(folder.join(format!("{name}.png")), png).expect("the folder can be written to");
+        std::fs::write(file, png).expect("the folder can be written to");
     }
 }
