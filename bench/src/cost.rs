@@ -99,6 +99,11 @@ pub fn threads(process: u32) -> BTreeMap<&'static str, f64> {
     seconds
 }
 
+/// CPU seconds of a process that runs.
+pub fn cpu_seconds(process: u32) -> f64 {
+    own(process)
+}
+
 /// Most memory that a process held so far, in MiB (`VmHWM`).
 pub fn peak_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

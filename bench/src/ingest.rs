@@ -3,14 +3,17 @@
 //! ```text
 //! brokers <── N readings, lz4 ──> rows encoded beforehand ──> A  BEGIN, COPY, COMMIT; one connection
 //!    └──────────────────────────────────────────────────────> B  `consumer sensors`, everything on
-//! A B A B …, each into a fresh database of the same server, after a checkpoint
+//! A B, then COPY by two connections and without indexes, then Python, and again; each into a fresh database of the
+//! same server, after a checkpoint
 //! ```
 
 mod drain;
+mod python;
 mod reference;
 mod rows;
 mod table;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -21,6 +24,8 @@ use tokio_postgres::Client;
 use crate::cost::{Cost, threads};
 use crate::machine;
 use crate::pipeline::Pipeline;
+
+use reference::{BARE, READINGS};
 
 /// Who stores, in both kinds of run: the rows are the same to the byte but for `log_id`'s value.
 const CONSUMER_ID: &str = "sensor-consumer-1";
@@ -95,10 +100,11 @@ pub async fn run(options: &Options) -> Result<String> {
     eprintln!("ingest: {} readings in the topic, {:.0} bytes of JSON each", options.rows, filled.mean_bytes);
     let encoded = rows::encode(&site, options).await?;
     eprintln!("ingest: read, decoded and encoded by one thread at {:.0} rows/s", encoded.rate);
-    let mut pairs = Vec::new();
+    let python = python::Python::prepare()?;
+    let (mut pairs, mut others) = (Vec::new(), Others::new());
     for number in 1..=options.pairs {
         let pipeline = fresh(&site).await?;
-        let copy = reference::copy(&site, &pipeline, &encoded).await?;
+        let copy = reference::copy(&site, &pipeline, &encoded, READINGS, 1).await?;
         pipeline.remove().await?;
         let pipeline = fresh(&site).await?;
         let drain = drain::drain(&site, &pipeline, options).await?;
@@ -110,9 +116,29 @@ pub async fn run(options: &Options) -> Result<String> {
             drain.rate() / copy.rate()
         );
         pairs.push((copy, drain));
+        for (name, table, connections) in [
+            ("raw COPY, two connections", READINGS, 2),
+            ("raw COPY, table without indexes", BARE, 1),
+            ("raw COPY, two connections, table without indexes", BARE, 2),
+        ] {
+            let pipeline = fresh(&site).await?;
+            let run = reference::copy(&site, &pipeline, &encoded, table, connections).await?;
+            pipeline.remove().await?;
+            others.entry(name).or_default().push(run);
+        }
+        for (name, table) in [("Python, the same table", READINGS), ("Python, six plain columns", python::PLAIN)] {
+            let pipeline = fresh(&site).await?;
+            let run = python.drain(&site, &pipeline, options, table).await?;
+            pipeline.remove().await?;
+            eprintln!("ingest: pair {number}: {name} {:.0} rows/s", run.rate());
+            others.entry(name).or_default().push(run);
+        }
     }
-    Ok(table::render(options, &filled, &encoded, &pairs))
+    Ok(table::render(options, &filled, &encoded, &pairs, &others))
 }
+
+/// Runs of the other references, by what they are.
+type Others = BTreeMap<&'static str, Vec<Run>>;
 
 /// A fresh database, and a server that has nothing to write any more.
 async fn fresh(site: &Arc<Site>) -> Result<Pipeline> {
@@ -128,8 +154,8 @@ async fn wal_bytes(client: &Client) -> Result<f64> {
 }
 
 /// Fails unless exactly `rows` rows are stored.
-async fn ensure_stored(client: &Client, rows: u64) -> Result<()> {
-    let stored: i64 = client.query_one("SELECT count(*) FROM sensor_readings", &[]).await?.get(0);
-    ensure!(u64::try_from(stored) == Ok(rows), "{stored} rows are stored of {rows}");
+async fn ensure_stored(client: &Client, table: &str, rows: u64) -> Result<()> {
+    let stored: i64 = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
+    ensure!(u64::try_from(stored) == Ok(rows), "{stored} rows are stored of {rows} in {table}");
     Ok(())
 }

@@ -3,6 +3,9 @@
 //! ```text
 //! ingest     raw COPY of a topic's rows, then the consumer draining that topic, A B A B …
 //! takeover   kill -9 of a consumer -> first row of its partitions stored again, per protocol
+//! latency    producer -> row that others can see, at a modest rate
+//! producing  the producer against a bare loop around its client; acknowledgements while a broker is dead
+//! watching   the monitor at rest; fact in Postgres -> pixel
 //! detector   the alarms' detector on NAB's labelled recordings, next to a plain z-score
 //! ```
 //!
@@ -12,11 +15,14 @@
 mod cost;
 mod detector;
 mod ingest;
+mod latency;
 mod machine;
 mod page;
 mod pipeline;
+mod producing;
 mod spread;
 mod takeover;
+mod watching;
 
 use std::path::PathBuf;
 
@@ -40,6 +46,12 @@ enum Command {
     Ingest(ingest::Options),
     /// From kill -9 to the first row stored by the next owner
     Takeover(takeover::Options),
+    /// From the producer to a row that others can see
+    Latency(latency::Options),
+    /// The producer next to a bare loop, and what a dead broker holds up
+    Producing(producing::Options),
+    /// What the monitor costs at rest, and how soon a fact is seen
+    Watching(watching::Options),
     /// What the detector of the unusual finds in labelled recordings
     Detector(detector::Options),
     /// All of it; also what runs without a command
@@ -50,6 +62,12 @@ enum Command {
         ingest: ingest::Options,
         #[command(flatten)]
         takeover: takeover::Options,
+        #[command(flatten)]
+        latency: latency::Options,
+        #[command(flatten)]
+        producing: producing::Options,
+        #[command(flatten)]
+        watching: watching::Options,
     },
 }
 
@@ -60,6 +78,9 @@ async fn main() -> Result<()> {
         detector: detector::Options::default(),
         ingest: ingest::Options::default(),
         takeover: takeover::Options::default(),
+        latency: latency::Options::default(),
+        producing: producing::Options::default(),
+        watching: watching::Options::default(),
     });
     let page = page::Page::open(program.markdown)?;
     // What is found does not depend on the machine.
@@ -69,12 +90,18 @@ async fn main() -> Result<()> {
     match command {
         Command::Ingest(options) => page.put("ingest", &ingest::run(&options).await?),
         Command::Takeover(options) => page.put("takeover", &takeover::run(&options).await?),
+        Command::Latency(options) => page.put("latency", &latency::run(&options).await?),
+        Command::Producing(options) => page.put("producing", &producing::run(&options).await?),
+        Command::Watching(options) => page.put("watching", &watching::run(&options).await?),
         Command::Detector(options) => page.put("detector", &detector::run(&options)?),
-        Command::All { detector, ingest, takeover } => {
+        Command::All { detector, ingest, takeover, latency, producing, watching } => {
             page.put("detector", &detector::run(&detector)?)?;
             // The quick measurement last: a run that is cut has the long one on the page already.
             page.put("ingest", &ingest::run(&ingest).await?)?;
-            page.put("takeover", &takeover::run(&takeover).await?)
+            page.put("takeover", &takeover::run(&takeover).await?)?;
+            page.put("latency", &latency::run(&latency).await?)?;
+            page.put("producing", &producing::run(&producing).await?)?;
+            page.put("watching", &watching::run(&watching).await?)
         }
     }
 }

@@ -59,6 +59,11 @@ impl Pipeline {
         self.scratch.path().join(id)
     }
 
+    /// Address of its database.
+    pub fn url(&self) -> String {
+        self.site.postgres.url(&self.database)
+    }
+
     /// A session with its database.
     ///
     /// # Errors
@@ -80,7 +85,7 @@ impl Pipeline {
     fn program(&self) -> Result<Program> {
         let program = Program::named("consumer")?
             .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
-            .env("DATABASE_URL", self.site.postgres.url(&self.database))
+            .env("DATABASE_URL", self.url())
             .env("RUST_LOG", "info");
         Ok(program)
     }

@@ -57,6 +57,9 @@ enum Command {
 
 /// Runs the command to its exit code.
 pub fn run(program: Program) -> u8 {
+    if !matches!(program.command, Command::Sensors(_)) {
+        lifecycle::end_when_nobody_reads();
+    }
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
         Command::Check(options) => finish(check::run(options)),

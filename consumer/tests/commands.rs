@@ -3,6 +3,8 @@
 #[path = "commands/operator.rs"]
 mod operator;
 
+use std::cell::Cell;
+
 use operator::{DEADLINE, Operator};
 use testkit::wait_until;
 
@@ -150,4 +152,58 @@ async fn a_recreated_topic_is_read_once_it_is_adopted() {
     let adopted = operator.offsets(&["adopt", "--group", &operator.group, "--reason", "the topic was made anew"]);
     assert_eq!(adopted.code, Some(0), "{}", adopted.text);
     assert_eq!(operator.stored(90, 0).await, 0, "the running consumer goes on by itself");
+}
+
+#[tokio::test]
+async fn an_alarm_is_listed_seen_shelved_and_its_limits_are_the_sensors_own() {
+    let operator = Operator::new().await;
+    let alarms = |arguments: &[&str]| operator.run(&[&["alarms"], arguments].concat());
+    let set = |more: &[&str]| {
+        let limits = ["limits", "set", "sensor-0", "--type", "pressure", "--reason", "a new pump"];
+        alarms(&[&limits, more].concat())
+    };
+    for (wrong, named) in [
+        (&["--high", "1.2"][..], "high: not above"),
+        (&["--deadband", "-1"], "--deadband"),
+        (&["--on-delay-s", "inf"], "on_delay"),
+        (&["--low", "some"], "--low"),
+    ] {
+        let refused = set(wrong);
+        assert!(refused.code == Some(64) && refused.text.contains(named), "{wrong:?}: {}", refused.text);
+    }
+    let own = set(&["--high", "1.4", "--low", "none", "--low-low", "none", "--deadband", "0.1", "--on-delay-s", "0"]);
+    assert_eq!(own.code, Some(0), "{}", own.text);
+    assert!(alarms(&["limits", "show"]).text.contains("sensor-0"));
+    assert_eq!(alarms(&["list"]).text, "no alarm stands\n");
+
+    let consumer = operator.consumer(&operator.group);
+    let sent = Cell::new(0);
+    wait_until(DEADLINE, "the limits are in force and passed", async || {
+        operator.send(sent.get()..sent.get() + 3).await;
+        sent.set(sent.get() + 3);
+        alarms(&["list"]).text.contains("1.5 passed 1.4")
+    })
+    .await;
+    let listed = alarms(&["list"]).text;
+    assert!(listed.contains("active_unacknowledged  sensor-0  limit") && listed.lines().count() == 2, "{listed}");
+    assert_eq!(alarms(&["acknowledge", "sensor-0", "limit", "--comment", "looking"]).code, Some(0));
+    assert!(alarms(&["list"]).text.contains("active_acknowledged"));
+    assert_eq!(alarms(&["acknowledge", "sensor-0"]).code, Some(1), "it was seen");
+    assert_eq!(alarms(&["acknowledge", "sensor-9"]).code, Some(1), "there is no such alarm");
+    assert_eq!(alarms(&["shelve", "sensor-0", "--for", "800h", "--reason", "x"]).code, Some(64));
+    assert_eq!(alarms(&["shelve", "sensor-0", "--for", "2h", "--reason", "new pump"]).code, Some(0));
+    assert!(alarms(&["list"]).text.contains("operator:test: new pump"));
+    assert_eq!(alarms(&["unshelve", "sensor-0"]).code, Some(0));
+    assert_eq!(
+        (alarms(&["limits", "reset", "sensor-0"]).code, alarms(&["limits", "reset", "sensor-0"]).code),
+        (Some(0), Some(1))
+    );
+    assert_eq!(operator.stored(sent.get(), 0).await, 0);
+    drop(consumer);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_bug() {
+    let operator = Operator::new().await;
+    assert_eq!(operator.run_unread(&["verify"]), Some(0));
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -84,6 +84,13 @@ impl Load {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.timeout.ms", "0")
+            // As `producer` has them: a frozen broker is noticed in seconds.
+            .set("request.timeout.ms", "1500")
+            .set("socket.timeout.ms", "3000")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("retry.backoff.ms", "50")
+            .set("retry.backoff.max.ms", "500")
+            .set("topic.metadata.refresh.interval.ms", "5000")
             // librdkafka sends a request per partition: with 5 ms the brokers would be busy with
             // 1,200 of them a second instead of with 20,000 events.
             .set("linger.ms", "50")
@@ -151,7 +158,7 @@ fn send(
     stop: &AtomicBool,
     sent: &AtomicU64,
 ) -> Result<()> {
-    let began = Instant::now();
+    let (began, started_at) = (Instant::now(), Timestamp::now());
     let mut sequence = 0;
     while sequence < recipe.limit && !stop.load(Ordering::Relaxed) {
         if recipe.rate > 0 && sequence as f64 > began.elapsed().as_secs_f64() * recipe.rate as f64 {
@@ -162,7 +169,8 @@ fn send(
         let payload = if recipe.poison_every > 0 && sequence % recipe.poison_every == 0 {
             format!("poison {sequence}").into_bytes()
         } else {
-            reading(&sensor, run_id, sequence).encode()
+            let lived = SignedDuration::from_secs_f64(began.elapsed().as_secs_f64() * SENSORS_CLOCK);
+            reading(&sensor, run_id, sequence, started_at + lived).encode()
         };
         let opaque = usize::try_from(sequence).expect("64 bits");
         let mut record = BaseRecord::with_opaque_to(&recipe.topic, opaque).key(&sensor).payload(&payload);
@@ -189,20 +197,22 @@ fn send(
     Ok(())
 }
 
-/// Seventy degrees, a hundred for four seconds of ten, and rarely an unusual fifty-five; each sensor at its own
+/// How much faster the sensors' clock goes than ours: in half a minute they live through a quarter of an hour.
+const SENSORS_CLOCK: f64 = 30.0;
+
+/// Seventy degrees, a hundred for forty seconds of a hundred, and rarely an unusual fifty-five; each sensor at its own
 /// times: alarms of both kinds come and go while processes do.
 fn value(sensor: &str, sequence: u64, at: Timestamp) -> f64 {
-    let second = at.as_second() + sensor.bytes().map(i64::from).sum::<i64>();
-    let degrees = match (second.rem_euclid(10), second.rem_euclid(45)) {
-        (_, 17) => 55.0,
-        (0..4, _) => 100.0,
+    let second = at.as_second() + 7 * sensor.bytes().map(i64::from).sum::<i64>();
+    let degrees = match (second.rem_euclid(100), second.rem_euclid(1_000)) {
+        (_, 170..195) => 55.0,
+        (0..40, _) => 100.0,
         _ => 70.0,
     };
     degrees + (sequence % 9) as f64 / 2.0
 }
 
-fn reading(sensor: &str, run_id: Uuid, sequence: u64) -> SensorReading<'_> {
-    let event_time = Timestamp::now();
+fn reading(sensor: &str, run_id: Uuid, sequence: u64, event_time: Timestamp) -> SensorReading<'_> {
     SensorReading {
         version: schema::sensor_reading::VERSION,
         sensor_id: Cow::Borrowed(sensor),

@@ -14,6 +14,7 @@ use crate::{address, recorder_store};
 
 /// Asks everything, whatever fails on the way; the exit code.
 pub fn run(options: &Options) -> u8 {
+    lifecycle::end_when_nobody_reads();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use e2e::plant::Site;
 use jiff::Timestamp;
+use store::sensor_readings::TARGET;
 use tokio_postgres::Client;
 
 use super::{CONSUMER_ID, Options, Run, ensure_stored, threads, wal_bytes};
@@ -64,7 +65,7 @@ pub async fn drain(site: &Site, pipeline: &Pipeline, options: &Options) -> Resul
     let wal = wal_bytes(&client).await? - wal;
     consumer.term()?;
     consumer.wait(Duration::from_secs(10)).await?;
-    ensure_stored(&client, options.rows).await?;
+    ensure_stored(&client, TARGET, options.rows).await?;
 
     let ledger = client
         .query_one(

@@ -1,4 +1,4 @@
-//! The reference: raw binary COPY of rows that were encoded beforehand.
+//! The references: raw binary COPY of rows that were encoded beforehand.
 
 use std::pin::pin;
 use std::time::Instant;
@@ -7,6 +7,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use e2e::plant::Site;
 use futures_util::SinkExt as _;
+use futures_util::future::try_join_all;
 use store::sensor_readings::COPY;
 use tokio_postgres::{Client, Statement};
 
@@ -21,23 +22,38 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// A field count of -1.
 const TRAILER: &[u8] = &[0xff, 0xff];
 
-/// Stores all rows through one connection.
+/// The table that consumers store into.
+pub const READINGS: &str = "sensor_readings";
+/// The same columns without partitions, constraints and indexes.
+pub const BARE: &str = "bare_readings";
+
+/// Stores all rows in `table` through `connections` connections, each with every so-many-th transaction.
 ///
 /// # Errors
 /// When Postgres refuses, or holds another number of rows afterwards.
-pub async fn copy(site: &Site, pipeline: &Pipeline, encoded: &Encoded) -> Result<Run> {
+pub async fn copy(site: &Site, pipeline: &Pipeline, encoded: &Encoded, table: &str, connections: usize) -> Result<Run> {
     let client = pipeline.connect().await?;
-    let statement = client.prepare(COPY).await?;
+    client.batch_execute(&format!("CREATE TABLE {BARE} (LIKE {READINGS} INCLUDING DEFAULTS)")).await?;
+    let mut writers = Vec::new();
+    for _ in 0..connections {
+        let client = pipeline.connect().await?;
+        let statement = client.prepare(&COPY.replacen(READINGS, table, 1)).await?;
+        writers.push((client, statement));
+    }
     let meter = Meter::new(site, std::process::id())?;
     let (load, wal) = (load_average(), wal_bytes(&client).await?);
     let (before, began) = (meter.read(), Instant::now());
-    for chunks in &encoded.transactions {
-        transaction(&client, &statement, chunks).await?;
-    }
+    try_join_all(writers.iter().enumerate().map(async |(n, (client, statement))| {
+        for chunks in encoded.transactions.iter().skip(n).step_by(connections) {
+            transaction(client, statement, chunks).await?;
+        }
+        anyhow::Ok(())
+    }))
+    .await?;
     let seconds = began.elapsed().as_secs_f64();
     let cost = meter.read().since(before);
     let wal = wal_bytes(&client).await? - wal;
-    ensure_stored(&client, encoded.rows).await?;
+    ensure_stored(&client, table, encoded.rows).await?;
     Ok(Run {
         rows: encoded.rows,
         seconds,

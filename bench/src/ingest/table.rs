@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::rows::{Encoded, Filled};
-use super::{Options, Run, machine};
+use super::{Options, Others, Run, machine};
 use crate::spread::Spread;
 
 /// Two tables: the pairs, and what a million rows cost.
-pub fn render(options: &Options, filled: &Filled, encoded: &Encoded, pairs: &[(Run, Run)]) -> String {
+pub fn render(options: &Options, filled: &Filled, encoded: &Encoded, pairs: &[(Run, Run)], others: &Others) -> String {
     let mut text = format!(
         "{} readings of {:.0} bytes of JSON, {:.0} bytes as a row; transactions of {} rows (the consumer: at most); \
          {} pairs; load average at the end {}. Filled at {:.0} readings/s; poll, decode and encode alone, on one \
@@ -42,7 +42,21 @@ pub fn render(options: &Options, filled: &Filled, encoded: &Encoded, pairs: &[(R
     }
     text.push_str("\nMedian (smallest-largest):\n\n| | raw COPY | Millrace |\n|---|---|---|\n");
     costs(&mut text, pairs);
+    beside(&mut text, pairs, others);
     text
+}
+
+/// Millrace next to the other references of the same run.
+fn beside(text: &mut String, pairs: &[(Run, Run)], others: &Others) {
+    text.push_str(
+        "\n| reference | rows/s | client + Postgres, CPU-s per million rows | Millrace / reference |\n|---|---|---|---|\n",
+    );
+    let millrace = Spread::of(pairs.iter().map(|(_, drain)| drain.rate())).median;
+    for (name, runs) in others {
+        let rate = Spread::of(runs.iter().map(Run::rate));
+        let cpu = Spread::of(runs.iter().map(|run| run.per_million(run.cost.client + run.cost.postgres)));
+        let _ = writeln!(text, "| {name} | {rate:.0} | {cpu:.2} | {:.2} |", millrace / rate.median);
+    }
 }
 
 fn costs(text: &mut String, pairs: &[(Run, Run)]) {

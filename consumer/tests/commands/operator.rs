@@ -58,12 +58,23 @@ impl Operator {
 
     /// Runs a command to its end; stdout and stderr in one text.
     pub fn run(&self, arguments: &[&str]) -> Answer {
+        let output = self.command(arguments).output().expect("the program starts");
+        let text = [output.stdout, output.stderr].concat();
+        Answer { code: output.status.code(), text: String::from_utf8(text).expect("text") }
+    }
+
+    /// The same with nobody at the other end of its stdout; the exit code.
+    pub fn run_unread(&self, arguments: &[&str]) -> Option<i32> {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.command(arguments).stdout(writer).status().expect("the program starts").code()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_consumer"));
         command.args(arguments).env("USER", "test");
         command.env("DATABASE_URL", &self.shared.database_url).env("KAFKA_BROKERS", &self.shared.brokers);
-        let output = command.output().expect("the program starts");
-        let text = [output.stdout, output.stderr].concat();
-        Answer { code: output.status.code(), text: String::from_utf8(text).expect("text") }
+        command
     }
 
     /// `consumer offsets …` of this topic.

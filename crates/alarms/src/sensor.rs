@@ -8,10 +8,13 @@ use crate::envelope::{Envelope, Side};
 use crate::limits::{Level, Limits};
 use crate::rules::Rules;
 
-/// How long a value must be unusual, or usual again: two and six readings in a row at one every five minutes,
-/// the pace of NAB's recordings.
+/// How many readings in a row must be unusual, or usual again.
 const UNUSUAL_FOR: u32 = 2;
 const USUAL_FOR: u32 = 12;
+/// And for how long: a sensor that is read many times a second must not have an alarm for each wiggle.
+const UNUSUAL_DELAY: SignedDuration = SignedDuration::from_secs(10);
+/// What is usual is not known before: a slow cycle has to be seen, however often it is read.
+const LEARN_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// One value, as far as alarms need it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +57,8 @@ pub struct Sensor {
     /// Readings in a row that look unlike the deviation's state.
     in_a_row: u32,
     envelope: Envelope,
+    /// Event time of the first reading.
+    since: Option<Timestamp>,
 }
 
 impl Kind {
@@ -145,20 +150,21 @@ impl Sensor {
     }
 
     fn against_envelope(&mut self, wanted: bool, reading: Reading) -> Option<Told> {
-        let seen = self.envelope.side(reading.value).filter(|_| wanted);
+        let since = *self.since.get_or_insert(reading.event_time);
+        let learned = reading.event_time.duration_since(since) >= LEARN_FOR;
+        let seen = self.envelope.side(reading.value).filter(|_| wanted && learned);
         let now = self.deviation.active();
         // Above and below are both unusual: swinging between them is not coming back.
         if seen.is_some() == now.is_some() {
             self.in_a_row = 0;
+            self.deviation.observe(now, reading.event_time, UNUSUAL_DELAY, UNUSUAL_DELAY, |_, _| false);
             return None;
         }
         self.in_a_row += 1;
-        if self.in_a_row < if now.is_none() { UNUSUAL_FOR } else { USUAL_FOR } {
-            return None;
-        }
+        let enough = self.in_a_row >= if now.is_none() { UNUSUAL_FOR } else { USUAL_FOR };
+        let delay = if enough { UNUSUAL_DELAY } else { SignedDuration::MAX };
+        let change = self.deviation.observe(seen, reading.event_time, delay, delay, |_, _| false)?;
         self.in_a_row = 0;
-        let none = SignedDuration::ZERO;
-        let change = self.deviation.observe(seen, reading.event_time, none, none, |_, _| false)?;
         let band = self.envelope.band();
         let threshold = seen.zip(band).map(|(side, (lower, upper))| if side == Side::Above { upper } else { lower });
         Some(told(change, Kind::Deviation, reading.value, threshold))
@@ -199,13 +205,21 @@ mod tests {
     fn what_is_within_limits_and_yet_unusual_is_told_once() {
         let mut sensor = Sensor::default();
         assert_eq!(run(&mut sensor, (0..1000).map(|n| (n, usual(n)))), []);
-        let told = run(&mut sensor, (1000..1010).map(|n| (n, 85.0)));
+        let told = run(&mut sensor, (1000..1015).map(|n| (n, 85.0)));
         assert!(
             matches!(&told[..], [Told { kind: Kind::Deviation(What::Raised(Side::Above)), told: true, .. }]),
             "{told:?}"
         );
-        let back = run(&mut sensor, (1010..1040).map(|n| (n, usual(n))));
+        let back = run(&mut sensor, (1015..1040).map(|n| (n, usual(n))));
         assert!(matches!(&back[..], [Told { kind: Kind::Deviation(What::Returned), .. }]), "{back:?}");
+    }
+
+    #[test]
+    fn what_is_unusual_must_last_however_often_it_is_read() {
+        let mut sensor = Sensor::default();
+        run(&mut sensor, (0..1000).map(|n| (n, usual(n))));
+        assert_eq!(run(&mut sensor, (1000..1010).map(|n| (n, 85.0)).chain([(1010, 70.0)])), []);
+        assert_eq!(run(&mut sensor, (1011..1022).map(|n| (n, 85.0))).len(), 1);
     }
 
     #[test]

@@ -11,11 +11,13 @@
 
 mod checklist;
 pub mod exit;
+mod output;
 mod readiness;
 mod shutdown;
 mod tasks;
 
 pub use checklist::Checklist;
+pub use output::end_when_nobody_reads;
 pub use readiness::{Latch, Readiness};
 pub use shutdown::Shutdown;
 pub use tasks::{TaskError, Tasks};

@@ -1,0 +1,107 @@
+//! What watching costs, and how soon it shows: the monitor at rest, and from a fact in Postgres to a pixel.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::browser::{Browser, Screen};
+use e2e::plant::{Plant, Settings, Site};
+use jiff::Timestamp;
+use testkit::free_port;
+use uuid::Uuid;
+
+use crate::cost::{cpu_seconds, peak_mib};
+use crate::machine::load_average;
+use crate::spread::Spread;
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// Seconds that the monitor is watched at rest
+    #[arg(long, default_value_t = Self::default().rest_s)]
+    pub rest_s: u32,
+    /// Facts whose way to the page is timed
+    #[arg(long, default_value_t = Self::default().facts)]
+    pub facts: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rest_s: 60, facts: 40 }
+    }
+}
+
+/// Notes when a fact's mark is painted: after the frame that follows its text.
+const WATCH: &str = "window.painted = {}; new MutationObserver(() => { \
+     for (const mark of document.querySelector('#events').textContent.matchAll(/mark-[0-9]+-/g)) { \
+       if (window.painted[mark] === undefined) { window.painted[mark] = 0; \
+         requestAnimationFrame(() => { const channel = new MessageChannel(); \
+           channel.port1.onmessage = () => { window.painted[mark] = performance.timeOrigin + performance.now(); }; \
+           channel.port2.postMessage(0); }); } } \
+     }).observe(document.querySelector('#events'), { childList: true, characterData: true, subtree: true }); return null";
+
+/// Answers with the section of the page.
+///
+/// # Errors
+/// When a process or the browser does not do its part.
+pub async fn run(options: &Options) -> Result<String> {
+    let site = Site::start().await?;
+    let plant = Plant::new(&site, Settings::default()).await?;
+    let consumers = [plant.consumer("sensor-consumer-1")?, plant.consumer("sensor-consumer-2")?];
+    let load = plant.load(150, u64::MAX, 0)?;
+    let port = free_port();
+    let monitor = plant.monitor(port)?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let before = cpu_seconds(monitor.id());
+    tokio::time::sleep(Duration::from_secs(options.rest_s.into())).await;
+    let core = (cpu_seconds(monitor.id()) - before) / f64::from(options.rest_s) * 100.0;
+    let rest_mib = peak_mib(monitor.id());
+
+    let page = Browser::open(port, Screen::Wide).await;
+    page.verdict(&["Healthy"]).await;
+    page.run(WATCH).await;
+    let client = plant.connect().await?;
+    let mut waits = Vec::new();
+    for n in 0..options.facts {
+        // Not in step with anything that happens once a second.
+        tokio::time::sleep(Duration::from_millis(u64::from(430 + n * 37 % 300))).await;
+        waits.push(fact_to_pixel(&client, &page, n).await?);
+    }
+    for process in consumers.iter().chain([&monitor]) {
+        ensure!(process.exited().is_none(), "a process ended:\n{}", process.last_output());
+    }
+    load.finish(0).await?;
+    waits.sort_by(f64::total_cmp);
+    let p95 = waits[(waits.len() * 95).div_ceil(100) - 1];
+    Ok(format!(
+        "Two consumers, 150 readings/s, one monitor that also numbers events; load average at the end {}.\n\n\
+         | | measured | goal |\n|---|---|---|\n\
+         | monitor at rest, {} s: of one core | {core:.2} % | 1 % |\n\
+         | its peak memory by then | {rest_mib:.0} MiB | 32 MiB |\n\
+         | with one viewer, at the end | {:.0} MiB | |\n\
+         | fact committed -> painted, {} facts, ms, median (smallest-largest) | {:.0} | |\n\
+         | the same, p95 | {p95:.0} ms | 500 ms |\n",
+        load_average(),
+        options.rest_s,
+        peak_mib(monitor.id()),
+        options.facts,
+        Spread::of(waits),
+    ))
+}
+
+/// Milliseconds from the commit of a fact to the frame that shows it.
+async fn fact_to_pixel(client: &tokio_postgres::Client, page: &Browser, n: u32) -> Result<f64> {
+    let mark = format!("mark-{n}-");
+    client
+        .execute(
+            "INSERT INTO rebalancing_events (consumer_id, event_type, timestamp, group_id, topic, protocol, generation, \
+                    member_id, boot_id, boot_sequence, monotonic_us, detail) \
+             VALUES ($1, 'claimed', now(), 'g', 't', 'consumer', 0, '', $2, 0, 0, $1)",
+            &[&mark, &Uuid::new_v4()],
+        )
+        .await?;
+    let committed = Timestamp::now().as_microsecond() as f64 / 1e3;
+    page.until("it is painted", &format!("return (window.painted['{mark}'] ?? 0) > 0")).await;
+    let painted = page.run(&format!("return window.painted['{mark}']")).await;
+    Ok(painted.as_f64().context("a time")? - committed)
+}
