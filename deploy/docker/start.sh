@@ -66,9 +66,10 @@ start_programs() {
 
 # In Docker's own eyes; its health checks come every few seconds.
 containers_are_healthy() {
-    local names
-    mapfile -t names < <(wanted)
-    ! docker inspect -f '{{.State.Health.Status}}' "${names[@]}" | grep -qvx healthy
+    local all healthy
+    mapfile -t all < <(wanted)
+    healthy=$(docker inspect -f '{{.State.Health.Status}}' "${all[@]}" | grep -cx healthy)
+    ((healthy == ${#all[@]}))
 }
 
 full_stack() {
