@@ -5,7 +5,11 @@
 # The names are this engine's, so there is one stack an engine. A container is ours when compose made it here.
 folder_label=com.docker.compose.project.working_dir
 
-run_compose() { (cd "$root" && "${compose[@]}" -f docker-compose.yml "$@"); }
+run_compose() {
+    local plain=()
+    [[ -t 1 ]] || plain=(--ansi never)
+    (cd "$root" && "${compose[@]}" "${plain[@]}" -f docker-compose.yml "$@")
+}
 
 # With the profiles' containers, whatever COMPOSE_PROFILES is now. What is said goes to a file.
 compose_quietly() {
@@ -119,7 +123,8 @@ show_logs() {
         exec docker logs "${lines[@]}" "$1" 2>&1
     fi
     load_settings saved
-    run_compose logs --no-color "${lines[@]}"
+    # Some versions erase the terminal's line before each one, terminal or not.
+    run_compose logs --no-color "${lines[@]}" | sed -u $'s/^\e\\[2K//'
 }
 
 # First what uses the brokers and the database, then those. The containers go, what they wrote stays in volumes.

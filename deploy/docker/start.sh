@@ -77,9 +77,9 @@ full_stack() {
     [[ -z $no_docker ]] || fail "$no_docker"
     mounted_files_are_readable
     load_settings
+    refuse_strangers
     prepare_folder
     lock
-    refuse_strangers
     mapfile -t names_wanted < <(wanted)
     if stack_is_up; then
         say stack "runs already: whatever is down is started"
