@@ -32,15 +32,16 @@ settings=(
 # The saved value of a setting; empty when there is none.
 saved_setting() { [[ ! -r $saved ]] || sed -n "s/^$1=//p" "$saved"; }
 
-# Fills the variables named in `settings`. With "saved" what was saved is all that counts.
+# Fills the variables named in `settings`. With "saved" what was saved is all that counts, when there is
+# something: a stack that `docker compose` started has the settings of its environment.
 load_settings() {
     local i name given was
     for ((i = 0; i < ${#settings[@]}; i += 2)); do
         name=${settings[i]} given=${!name:-}
         was=$(saved_setting "$name")
-        if [[ ${1:-} == saved ]]; then
+        if [[ ${1:-} == saved && -r $saved ]]; then
             given=$was
-        elif [[ -n $given && $given != "${was:-${settings[i + 1]}}" ]] && stack_is_up; then
+        elif [[ -r $saved && -n $given && $given != "${was:-${settings[i + 1]}}" ]] && stack_is_up; then
             refuse "the stack is running with $name=${was:-${settings[i + 1]}}: \`make stop\` first, then start it with $name=$given"
         fi
         printf -v "$name" %s "${given:-${was:-${settings[i + 1]}}}"

@@ -26,8 +26,13 @@ build_image() {
 }
 
 start_services() {
-    say brokers "starting ${brokers[*]}"
-    say postgres "starting"
+    local up name down=()
+    up=" $(states | awk '$3 != "-" { printf "%s ", $1 }')"
+    for name in "${brokers[@]}"; do
+        [[ $up == *" $name "* ]] || down+=("$name")
+    done
+    ((${#down[@]} == 0)) || say brokers "starting ${down[*]}"
+    [[ $up == *" postgres "* ]] || say postgres "starting"
     compose_quietly up -d --no-build "${brokers[@]}" postgres || compose_failed "brokers and postgres do not start"
     until_healthy postgres
     say postgres "ready"
