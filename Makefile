@@ -2,11 +2,10 @@
 #
 # Settings are given on the command line and remembered while the stack has data:
 #   make full-stack MONITORING_PORT=5050 KAFKA1_PORT=39092
-# docs/native-stack.md has all of them.
+# docs/docker-stack.md and docs/native-stack.md have all of them.
 
-# What the stack's targets act on: deploy/$(STACK)/stack takes the commands.
-STACK ?= native
-stack := deploy/$(STACK)/stack
+# Hands the commands to deploy/docker/stack or deploy/native/stack; STACK=docker|native decides which.
+stack := deploy/stack
 
 # Not from the environment: some systems set NAME.
 NAME =
@@ -24,7 +23,7 @@ MAKEFLAGS += --no-print-directory
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
-full-stack: ## build and start everything: brokers, Postgres, producers, consumers, monitoring
+full-stack: ## build and start everything, with Docker where it answers; STACK=native|docker decides
 	@$(stack) full-stack
 
 stop: ## stop everything; the data is kept

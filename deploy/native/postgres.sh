@@ -63,20 +63,12 @@ copy_postgres_settings() {
     ((EUID != 0)) || chown postgres: "$1/millrace.conf"
 }
 
-create_database() {
-    single_user "$1" <<SQL
-CREATE ROLE factory_user LOGIN PASSWORD '$POSTGRES_PASSWORD'
-CREATE DATABASE factory_monitoring OWNER factory_user
-SQL
-}
+create_database() { statements database | single_user "$1"; }
 
 # One for what the monitor reads, one for numbering events; `consumer migrate` gives them their rights.
-create_monitor_roles() {
-    single_user "$1" <<SQL && touch "$1/millrace.roles"
-CREATE ROLE factory_reader LOGIN PASSWORD '$POSTGRES_PASSWORD'
-CREATE ROLE factory_recorder LOGIN PASSWORD '$POSTGRES_PASSWORD'
-SQL
-}
+create_monitor_roles() { statements monitor-roles | single_user "$1" && touch "$1/millrace.roles"; }
+
+statements() { sed "s/@PASSWORD@/$POSTGRES_PASSWORD/" "$root/deploy/postgres/$1.sql"; }
 
 # A statement a line from standard input, in single-user mode: no server, no port, no password of a
 # superuser. It exits with 0 whatever happens, so its words are read.
@@ -86,6 +78,8 @@ single_user() {
     echo "$said"
     [[ $said != *ERROR:* && $said != *FATAL:* ]]
 }
+
+postgres_answers() { timeout 2 "$postgres_bin/pg_isready" -q -h 127.0.0.1 -p "$POSTGRES_PORT"; }
 
 # A postmaster.pid that a kill or a power cut left behind stops the start when its process id now
 # belongs to somebody else. Called only while our postmaster is not running.

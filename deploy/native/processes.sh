@@ -72,20 +72,6 @@ start_process() {
     echo "$name is running (process $(pid_of "$name"))"
 }
 
-# Waits for one that was started, and no longer when it refuses to go on (exit codes 64, 79).
-until_healthy() {
-    local deadline=$((SECONDS + 60)) tries=0 why="is not healthy after 60 s"
-    until is_healthy "$1"; do
-        if ((++tries % 10 == 0)) && [[ -z $(pid_of "$1") ]]; then
-            why="has ended"
-            break
-        fi
-        ((SECONDS < deadline)) || break
-        sleep 0.1
-    done
-    is_healthy "$1" || fail "$1 $why, see: make logs NAME=$1 (last line: $(tail -n 1 "$logs/$1.log"))"
-}
-
 # Names of running programs whose file was replaced by a newer build.
 outdated() {
     local name state pid up
@@ -93,8 +79,6 @@ outdated() {
         [[ $pid == - || $(readlink "/proc/$pid/exe") != "$bin/"*" (deleted)" ]] || echo "$name"
     done < <(states)
 }
-
-stopped() { states | awk '$3 == "-" { print $1 }'; }
 
 # What a supervisord that was killed itself has left running.
 kill_orphans() {
@@ -111,7 +95,7 @@ kill_orphans() {
 
 # First what uses the brokers and the database, then those; at last the supervisor.
 stop_all() {
-    if ! supervisor_is_up; then
+    if ! stack_is_up; then
         kill_orphans
         say stop "nothing is running"
         return 0
@@ -128,34 +112,16 @@ stop_all() {
     say stop "done"
 }
 
-show_status() {
-    supervisor_is_up || { echo "The stack is not running: make full-stack"; return 0; }
-    local format='%-18s %-9s %8s %10s %6s  %s\n' name state pid up health
-    # shellcheck disable=SC2059 # one format for all lines
-    printf "$format" NAME STATE PROCESS UP PORT HEALTH
-    while read -r name state pid up; do
-        health=-
-        if [[ -r $run/$name.waits && $pid != - ]]; then
-            state=waiting health="ended by itself, next try in $(($(<"$run/$name.waits") - $(date +%s))) s"
-        elif [[ $pid != - ]]; then
-            health=$(health_of "$name")
-        else
-            case $state in
-            STOPPED) health="stays dead: make start NAME=$name" ;;
-            EXITED) health="has ended for good, why: make logs NAME=$name" ;;
-            esac
-        fi
-        # shellcheck disable=SC2059
-        printf "$format" "$name" "${state,,}" "$pid" "$up" "$(port_of "$name")" "$health"
-    done < <(states | in_order)
+# Why one that does not run does not, or one that waits waits.
+explain() {
+    case $2 in
+    WAITING) echo "ended by itself, next try in $(($(<"$run/$1.waits") - $(date +%s))) s" ;;
+    STOPPED) echo "stays dead: make start NAME=$1" ;;
+    EXITED) echo "has ended for good, why: make logs NAME=$1" ;;
+    esac
 }
 
-# In the order of `names`.
-in_order() {
-    local lines name
-    lines=$(cat)
-    for name in "${names[@]}"; do grep "^$name " <<<"$lines" || true; done
-}
+last_line() { tail -n 1 "$logs/$1.log"; }
 
 # Follows on a terminal, prints the end otherwise.
 show_logs() {

@@ -3,47 +3,9 @@
 #
 # shellcheck shell=bash
 
-# check_ports [NAME…]: a line for each port that cannot be had, before anything is started.
-check_ports() {
-    local i setting name host address reason wanted=() trouble=()
-    local -A setting_of=()
-    for ((i = 0; i < ${#settings[@]}; i += 2)); do
-        setting=${settings[i]} name=$(process_of_port "${settings[i]}")
-        [[ $setting == *_PORT ]] || continue
-        (($# == 0)) || [[ " $* " == *" $name "* ]] || continue
-        host=127.0.0.1
-        [[ $name != monitoring ]] || host=$MONITORING_HOST
-        address=$host:${!setting}
-        if [[ -n ${setting_of[$address]:-} ]]; then
-            trouble+=("port ${!setting} is given twice: ${setting_of[$address]} and $setting")
-            continue
-        fi
-        setting_of[$address]=$setting
-        wanted+=("$address")
-    done
-    while IFS=$'\t' read -r address reason; do
-        setting=${setting_of[$address]}
-        trouble+=("port ${address##*:} for $(process_of_port "$setting") cannot be had (${reason,,}): make full-stack $setting=… moves it")
-    done < <("$native/taken-ports" "${wanted[@]}")
-    ((${#trouble[@]} == 0)) || {
-        printf '%s\n' "${trouble[@]}" >&2
-        exit 69
-    }
-}
-
-# KAFKA1_CONTROLLER_PORT -> kafka1, SENSOR_CONSUMER_1_PORT -> sensor-consumer-1
-process_of_port() {
-    local lower=${1,,}
-    lower=${lower%_port}
-    lower=${lower%_controller}
-    echo "${lower//_/-}"
-}
-
 prepare_folders() {
-    mkdir -p "$home"
-    [[ ! -d $data || -O $data ]] ||
-        refuse "$data belongs to $(stat -c %U "$data"): run make as that user, or remove it"
-    mkdir -p "$run" "$logs"
+    prepare_folder
+    mkdir -p "$logs"
     # Postgres, as another user, has to pass through.
     chmod a+x "$home" "$data"
     [[ -s $data/cluster-id ]] || new_cluster_id >"$data/cluster-id"
@@ -56,6 +18,13 @@ new_cluster_id() {
         id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
     done
     echo "$id"
+}
+
+# Where `cargo build --release` puts the programs.
+program_folder() {
+    local target=${CARGO_TARGET_DIR:-$root/target}
+    [[ $target == /* ]] || target=$root/$target
+    echo "$target/release"
 }
 
 build_programs() {
@@ -117,7 +86,7 @@ full_stack() {
     load_settings
     prepare_folders
     lock
-    if supervisor_is_up; then
+    if stack_is_up; then
         say stack "runs already: whatever is down is started"
         local down
         mapfile -t down < <(stopped)
@@ -129,10 +98,10 @@ full_stack() {
     "$root/deploy/kafka/fetch"
     build_programs
     began=$EPOCHREALTIME
-    if ! supervisor_is_up; then
+    if ! stack_is_up; then
         # The build may have taken minutes.
         check_ports
-        save_settings
+        save_settings "BIN=$(program_folder)"
         start_supervisor
         say supervisor "started; data and logs are in $data"
     fi
@@ -142,20 +111,4 @@ full_stack() {
     local seconds
     seconds=$(awk -v from="$began" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }')
     whats_next "$seconds"
-}
-
-whats_next() {
-    cat <<NEXT
-
-Everything is up and healthy ($1 s). Readings flow: sensors -> three brokers -> Postgres.
-
-  make status                       every process, its port and its health
-  make kill NAME=kafka2             SIGKILL; or sensor-consumer-1, postgres, any other
-  make start NAME=kafka2            and back again
-  make verify                       was any reading lost or stored twice?
-  make logs NAME=sensor-consumer-1
-  make dashboard                    http://$(monitoring_address):$MONITORING_PORT
-  psql $DATABASE_URL
-  make stop                         keeps the data; make clean removes it
-NEXT
 }

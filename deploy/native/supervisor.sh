@@ -12,7 +12,7 @@ if ((${#supervisor_socket} > 90)); then
     supervisor_socket=/tmp/millrace-$EUID-$(cksum <<<"$data" | cut -d' ' -f1)/supervisor.sock
 fi
 
-supervisor_is_up() {
+stack_is_up() {
     local pid
     pid=$(cat "$supervisor_pid_file" 2>/dev/null) || return 1
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -- "$supervisor_conf"
@@ -37,15 +37,18 @@ members() {
 
 # NAME STATE PID UPTIME for each process, "-" where there is none.
 states() {
-    { ctl status 2>/dev/null || true; } | awk '{
+    { ctl status 2>/dev/null || true; } | awk -v run="$run" '{
         sub(/^[^ ]*:/, "", $1); pid = "-"; up = "-"
-        if ($3 == "pid") { sub(",", "", $4); pid = $4; up = $6 }
+        if ($3 == "pid") {
+            sub(",", "", $4); pid = $4; up = $6
+            # deploy/native/run makes a pause before the next try.
+            waits = run "/" $1 ".waits"
+            if ((getline until < waits) > 0) $2 = "WAITING"
+            close(waits)
+        }
         print $1, $2, pid, up
     }'
 }
-
-# The process id of a name; empty when it does not run.
-pid_of() { states | awk -v name="$1" '$1 == name && $3 != "-" { print $3 }'; }
 
 write_supervisor_config() {
     local name

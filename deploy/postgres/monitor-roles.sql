@@ -1,0 +1,2 @@
+CREATE ROLE factory_reader LOGIN PASSWORD '@PASSWORD@';
+CREATE ROLE factory_recorder LOGIN PASSWORD '@PASSWORD@';
