@@ -164,7 +164,7 @@ async fn an_alarm_is_listed_seen_shelved_and_its_limits_are_the_sensors_own() {
     };
     for (wrong, named) in [
         (&["--high", "1.2"][..], "high: not above"),
-        (&["--deadband", "-1"], "--deadband"),
+        (&["--deadband", "-1"], "deadband: not a finite"),
         (&["--on-delay-s", "inf"], "on_delay"),
         (&["--low", "some"], "--low"),
     ] {

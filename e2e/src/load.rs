@@ -203,7 +203,7 @@ const SENSORS_CLOCK: f64 = 30.0;
 /// Seventy degrees, a hundred for forty seconds of a hundred, and rarely an unusual fifty-five; each sensor at its own
 /// times: alarms of both kinds come and go while processes do.
 fn value(sensor: &str, sequence: u64, at: Timestamp) -> f64 {
-    let second = at.as_second() + 7 * sensor.bytes().map(i64::from).sum::<i64>();
+    let second = at.as_second() + 67 * sensor.bytes().map(i64::from).sum::<i64>();
     let degrees = match (second.rem_euclid(100), second.rem_euclid(1_000)) {
         (_, 170..195) => 55.0,
         (0..40, _) => 100.0,

@@ -133,13 +133,13 @@ pub struct SetLimits {
     #[arg(long, value_parser = limit, allow_negative_numbers = true)]
     low_low: Option<Bound>,
     /// How far inside its limit a value counts as back, in the sensor's unit
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     deadband: Option<f64>,
     /// Seconds that a limit must be exceeded
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     on_delay_s: Option<f64>,
     /// Seconds that the value must be back
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     off_delay_s: Option<f64>,
     /// Whether what is unusual for the sensor is an alarm, too
     #[arg(long)]
