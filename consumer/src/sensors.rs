@@ -119,6 +119,10 @@ async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
 
     let shutdown = Shutdown::on_signals().map_err(|e| unavailable(format!("signal handlers: {e}")))?;
     let listener = http::bind(options.http_addr).await.map_err(|e| usage(e.to_string()))?;
+    // Brokers that are away are waited for; a certificate or a login that is refused is told, and told at once.
+    if let Err(error @ kafka::inspector::Error::Refused { .. }) = inspector.topic(&options.topic).await {
+        return Err(unavailable(error.to_string()));
+    }
     let boot_id = Uuid::now_v7();
     let identity = Identity {
         consumer_id: options.id.clone(),

@@ -113,7 +113,7 @@ impl Setup {
     }
 
     fn of(source: Source, identity: Identity, common: Common) -> anyhow::Result<Self> {
-        common.kafka.addresses().map_err(anyhow::Error::msg)?;
+        common.kafka.validate().map_err(anyhow::Error::msg)?;
         let store = common.database_url.map(|database_url| {
             // One heartbeat at a time.
             let options = store::Options { database_url, database_pool_size: 1 };
