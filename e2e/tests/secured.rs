@@ -23,7 +23,9 @@ async fn every_program_works_over_tls_with_a_login_and_says_which_setting_is_wro
 
 /// migrate -> producer -> consumer -> verify -> monitor, each as a user of its own.
 async fn readings_come_through(site: &Site) {
-    let (code, said) = site.consumer(&["migrate"], Who::OPERATOR).await;
+    // Its settings are a file's.
+    let settings = site.file(Who::OPERATOR);
+    let (code, said) = site.run(site.unsecured("consumer").args(["migrate", "--config", &settings])).await;
     assert_eq!(code, 0, "{said}");
 
     let series: String =
@@ -52,6 +54,9 @@ async fn readings_come_through(site: &Site) {
     consumer.term().expect("it runs");
     let status = consumer.wait(DEADLINE).await.expect("it ends");
     assert_eq!(status.code(), Some(0), "{}", consumer.last_output());
+    let said = consumer.output();
+    assert!(said.contains("kafka-sasl-password=(redacted) (KAFKA_SASL_PASSWORD)"), "{said}");
+    assert!(!said.contains(site::PASSWORD) && !said.contains("factory_user:secret"), "{said}");
     let (code, said) = site.consumer(&["verify"], Who::OPERATOR).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains(&format!("PROVEN: {ROWS} rows")), "{said}");

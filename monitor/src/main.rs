@@ -23,13 +23,13 @@ mod view;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
+use configuration::Secret;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, TaskError, Tasks, exit};
 use store::Store;
 use telemetry::Metrics;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, info};
 use warp::Filter;
 
 use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::Options, stream::Hub};
@@ -38,8 +38,8 @@ use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let (options, settings) = match configuration::parse::<Options>() {
+        Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
     let setup = match Setup::new(&options) {
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             return exit::USAGE.into();
         }
     };
+    info!(%settings, "starting");
     match run(setup) {
         Ok(()) => exit::OK.into(),
         Err(failure) => {
@@ -71,10 +72,10 @@ struct Setup {
 
 impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let token = options.token.as_ref().map(|token| token.0.as_str());
+        let token = options.token.as_ref().map(Secret::expose);
         let guarded = options.trusted_network || token.is_some();
         let recorder = options.recorder_database_url.as_ref().map(|url| {
-            let options = store::Options { database_url: url.0.clone(), database_pool_size: 1 };
+            let options = store::Options { database_url: url.expose().to_owned(), database_pool_size: 1 };
             Store::new(&options, "monitor-recorder").context("RECORDER_DATABASE_URL")
         });
         Ok(Self {

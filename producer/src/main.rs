@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use lifecycle::exit;
 use producer::{app, options::Options, setup::Setup};
-use tracing::error;
+use tracing::{error, info};
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let (options, settings) = match configuration::parse::<Options>() {
+        Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
     let setup = match Setup::new(options.command) {
@@ -19,6 +18,7 @@ fn main() -> ExitCode {
             return refused.code.into();
         }
     };
+    info!(%settings, "starting");
     match app::run(setup) {
         Ok(report) => {
             if let Some(rows) = report.rows {

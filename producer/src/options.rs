@@ -131,3 +131,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give 0 to 3600 seconds".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_of_settings_is_what_the_producer_takes() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let held = configuration::page::hold(page.as_ref(), &configuration::command::<super::Options>());
+        held.unwrap_or_else(|error| panic!("{error}"));
+    }
+}

@@ -8,7 +8,7 @@ use anyhow::Result;
 use testkit::{Authority, Kafka, KafkaOptions, Postgres, PostgresOptions, Program, SaslSsl, Scratch};
 
 pub const DEADLINE: Duration = Duration::from_secs(60);
-const PASSWORD: &str = "open5esame";
+pub const PASSWORD: &str = "open5esame";
 
 /// A user of the brokers.
 #[derive(Clone, Copy)]
@@ -119,6 +119,22 @@ impl Site {
     /// A program that knows the database and nothing of the brokers.
     pub fn unsecured(&self, program: &str) -> Program {
         Program::named(program).expect("it is built").env("DATABASE_URL", self.database_url("verify-full"))
+    }
+
+    /// A file with the settings of [`Self::program`]; its path.
+    pub fn file(&self, who: Who) -> String {
+        let text = format!(
+            "kafka-brokers = '{}'\nkafka-security-protocol = 'sasl_ssl'\nkafka-ssl-ca-file = '{}'\n\
+             kafka-sasl-mechanism = '{}'\nkafka-sasl-username = '{}'\nkafka-sasl-password = '{PASSWORD}'\n\
+             [sensors]\nid = 'not-for-this-command'\n",
+            self.brokers("localhost"),
+            self.ca(),
+            who.mechanism,
+            who.name
+        );
+        let path = self.dir().join(format!("{}.toml", who.name));
+        std::fs::write(&path, text).expect("it is written");
+        path.display().to_string()
     }
 
     /// A program with all that it needs.
