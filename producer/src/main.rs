@@ -1,4 +1,4 @@
-//! `producer`: a simulated plant or a replayed recording, into Kafka.
+//! `producer`: a simulated plant, a replayed recording or lines of JSON, into Kafka.
 
 use std::process::ExitCode;
 
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             if let Some(rows) = report.rows {
                 let counts = report.counts;
                 println!("{rows} rows: {} sent, {} acknowledged", counts.sent, counts.acknowledged);
+            }
+            if let Some(lines) = report.input {
+                let (read, counts) = (lines.good + lines.bad, report.counts);
+                println!("{read} lines: {} sent, {} acknowledged, {} bad", counts.sent, counts.acknowledged, lines.bad);
             }
             report.exit_code().into()
         }

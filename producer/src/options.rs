@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use schema::SensorType;
 
-use crate::{plant::Profile, speed::Speed};
+use crate::{pipe::OnError, plant::Profile, speed::Speed};
 
 /// Writes sensor readings to Kafka
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ pub enum Command {
     Sensor(Sensor),
     /// Replay a recorded series, every row exactly one event
     Replay(Replay),
+    /// Read readings from standard input, a JSON object a line, every line exactly one event
+    Pipe(Pipe),
 }
 
 /// `producer sensor`
@@ -89,6 +91,20 @@ pub struct Replay {
     pub unit: String,
     /// Name of this producer
     #[arg(long, default_value = "replay", value_parser = name)]
+    pub id: String,
+    /// What every command needs
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `producer pipe`
+#[derive(Debug, Args)]
+pub struct Pipe {
+    /// What a line that is no reading means for the lines behind it
+    #[arg(long, value_enum, default_value = "stop")]
+    pub on_error: OnError,
+    /// Name of this producer
+    #[arg(long, default_value = "pipe", value_parser = name)]
     pub id: String,
     /// What every command needs
     #[command(flatten)]

@@ -2,6 +2,8 @@
 
 #[path = "program/log.rs"]
 mod log;
+#[path = "program/pipe.rs"]
+mod pipe;
 #[path = "program/run.rs"]
 mod run;
 
@@ -93,9 +95,9 @@ async fn what_is_wrong_with_its_configuration_ends_it_with_64() {
         (&["sensor", "--type", "pressure", "--id", ""], "--id"),
         (&["sensor", "--type", "pressure", "--id", "a", "--kafka-brokers", "nowhere"], "KAFKA_BROKERS"),
         (&["sensor", "--type", "pressure", "--id", "a", "--database-url", "postgres://:::"], "DATABASE_URL"),
-        (&["sensor", "--type", "pressure", "--id", "a", "--database-url", "postgres://a@b/c?sslmode=verify-ca&sslrootcert=no-such"], "sslrootcert: no-such"),
-        (&["sensor", "--type", "pressure", "--id", "a", "--kafka-sasl-username", "press"], "KAFKA_SASL_USERNAME"),
-        (&["sensor", "--type", "pressure", "--id", "a", "--config", "no-such.toml"], "no-such.toml"),
+        (&["pipe", "--database-url", "postgres://a@b/c?sslmode=verify-ca&sslrootcert=no-such"], "sslrootcert: no-such"),
+        (&["pipe", "--kafka-sasl-username", "press"], "KAFKA_SASL_USERNAME"),
+        (&["pipe", "--config", "no-such.toml"], "no-such.toml"),
     ];
     for (arguments, named) in wrong {
         let run = Run::start("127.0.0.1:1", |program, _| program.args(arguments));
