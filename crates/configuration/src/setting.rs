@@ -13,13 +13,13 @@ enum Kind {
     Boolean,
     Number,
     Text,
-    Texts(char),
+    List(char),
 }
 
 impl Kind {
     fn of(arg: &Arg) -> Self {
         if let (Some(delimiter), ArgAction::Append) = (arg.get_value_delimiter(), arg.get_action()) {
-            return Self::Texts(delimiter);
+            return Self::List(delimiter);
         }
         let value = arg.get_value_parser().type_id();
         let numbers = [
@@ -47,7 +47,7 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Number => "a number",
             Self::Text => "a text in quotes",
-            Self::Texts(_) => "a list of texts in quotes",
+            Self::List(_) => "a list",
         }
     }
 }
@@ -75,8 +75,8 @@ pub(crate) fn text(arg: &Arg, value: &Value) -> Result<String, String> {
         (Kind::Number, Value::Integer(number)) => number.to_string(),
         (Kind::Number, Value::Float(number)) => number.to_string(),
         (Kind::Text, Value::String(text)) => text.clone(),
-        (Kind::Texts(delimiter), Value::Array(list)) => {
-            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+        (Kind::List(delimiter), Value::Array(list)) => {
+            let texts: Option<Vec<String>> = list.iter().map(listed).collect();
             let texts = texts.ok_or_else(|| format!("takes {}", kind.name()))?;
             texts.join(&delimiter.to_string())
         }
@@ -86,6 +86,15 @@ pub(crate) fn text(arg: &Arg, value: &Value) -> Result<String, String> {
         check(arg, &text)?;
     }
     Ok(text)
+}
+
+/// What the value parser then takes, or does not.
+fn listed(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn found(value: &Value) -> &'static str {
