@@ -139,7 +139,7 @@ pub async fn run(options: &Options) -> Result<String> {
         // The catalogue's entries are constants; this one lives as long as the run.
         let name: &'static str = Box::leak(topic.clone().into_boxed_str());
         let retention = Duration::from_secs(24 * 60 * 60);
-        let kafka = kafka::Options { brokers: site.kafka.bootstrap() };
+        let kafka = kafka::Options::plaintext(site.kafka.bootstrap());
         let entry = Topic { name, partitions: PARTITIONS, key: "sensor_id", retention };
         kafka::admin::ensure_topics(&kafka, "bench", &[entry]).await?;
         let load = Load::start(Recipe {

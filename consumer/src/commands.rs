@@ -15,6 +15,7 @@ mod table;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use configuration::Effective;
 use failure::Failure;
 use lifecycle::exit;
 
@@ -56,14 +57,14 @@ enum Command {
 }
 
 /// Runs the command to its exit code.
-pub fn run(program: Program) -> u8 {
+pub fn run(program: Program, settings: &Effective) -> u8 {
     if !matches!(program.command, Command::Sensors(_)) {
         lifecycle::end_when_nobody_reads();
     }
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
         Command::Check(options) => finish(check::run(options)),
-        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(options).await) }),
+        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(options, settings).await) }),
         Command::Verify(options) => finish(verify::run(options)),
         Command::DeadLetters(command) => finish(dead_letters::run(command)),
         Command::Alarms(command) => finish(alarms::run(command)),
@@ -93,5 +94,12 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::Program::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_of_settings_is_what_the_consumer_takes() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let held = configuration::page::hold(page.as_ref(), &configuration::command::<super::Program>());
+        held.unwrap_or_else(|error| panic!("{error}"));
     }
 }

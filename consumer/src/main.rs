@@ -10,15 +10,14 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use lifecycle::exit;
 
 fn main() -> ExitCode {
-    let program = match commands::Program::try_parse() {
-        Ok(program) => program,
+    let (program, settings) = match configuration::parse::<commands::Program>() {
+        Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
-    commands::run(program).into()
+    commands::run(program, &settings).into()
 }
 
 /// Help and version are answers; anything else that the command line cannot be is a usage error.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use alarms::{Observation, Reading};
+use configuration::Effective;
 use jiff::Timestamp;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, Tasks, exit};
@@ -76,13 +77,18 @@ pub struct Options {
 }
 
 /// Runs the member until it is told to stop. Returns the process's exit code (`lifecycle::exit`).
-pub async fn run(options: Options) -> u8 {
-    run_with(options, encode).await
+/// Says first what it runs with.
+pub async fn run(options: Options, settings: &Effective) -> u8 {
+    end(start(options, encode, Some(settings)).await)
 }
 
 /// The same with another decoder.
 pub async fn run_with(options: Options, encode: Encode) -> u8 {
-    match start(options, encode).await {
+    end(start(options, encode, None).await)
+}
+
+fn end(end: Result<End, Failure>) -> u8 {
+    match end {
         Ok(End::Left) => exit::OK,
         Ok(End::Fenced) => {
             tracing::error!("fenced: another process uses the same static id; not to be restarted");
@@ -119,16 +125,20 @@ fn encode<'p>(
 
 type Failure = (u8, String);
 
-async fn start(options: Options, encode: Encode) -> Result<End, Failure> {
+async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -> Result<End, Failure> {
     let usage = |message: String| (exit::USAGE, message);
     let unavailable = |message: String| (exit::UNAVAILABLE, message);
     let metrics_of_process = telemetry::init("consumer", &options.logs).map_err(|e| usage(e.to_string()))?;
     let inspector = Arc::new(Inspector::new(&options.kafka, &options.id).map_err(usage)?);
     let store = Store::new(&options.store, &options.id).map_err(|e| usage(e.chain()))?;
-    tracing::info!(?options, "starting {}", options.group);
+    tracing::info!(settings = settings.map(tracing::field::display), "starting {}", options.group);
 
     let shutdown = Shutdown::on_signals().map_err(|e| unavailable(format!("signal handlers: {e}")))?;
     let listener = http::bind(options.http_addr).await.map_err(|e| usage(e.to_string()))?;
+    // Brokers that are away are waited for; a certificate or a login that is refused is told, and told at once.
+    if let Err(error @ kafka::inspector::Error::Refused { .. }) = inspector.topic(&options.topic).await {
+        return Err(unavailable(error.to_string()));
+    }
     let boot_id = Uuid::now_v7();
     let identity = Identity {
         consumer_id: options.id.clone(),

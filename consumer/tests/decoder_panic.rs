@@ -80,7 +80,7 @@ async fn a_record_that_panics_the_decoder_becomes_a_letter_among_its_neighbours(
 async fn send(services: &Shared, topic: &str, count: u64, cursed: &[u64]) {
     let name: &'static str = Box::leak(topic.to_owned().into_boxed_str());
     let topic = Topic { name, partitions: 1, key: "sensor_id", retention: Duration::from_secs(3_600) };
-    let options = kafka::Options { brokers: services.brokers.clone() };
+    let options = kafka::Options::plaintext(services.brokers.as_str());
     kafka::admin::ensure_topics(&options, "test", &[topic]).await.expect("the topic is made");
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &services.brokers).set("acks", "all").set("linger.ms", "0");

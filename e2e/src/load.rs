@@ -79,7 +79,7 @@ impl Load {
     /// # Errors
     /// When the client cannot be made.
     pub fn start(recipe: Recipe) -> Result<Self> {
-        let mut config = kafka::Options { brokers: recipe.brokers.clone() }.client(PRODUCER_ID);
+        let mut config = kafka::Options::plaintext(recipe.brokers.as_str()).client(PRODUCER_ID);
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")

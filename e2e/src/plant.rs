@@ -133,7 +133,7 @@ impl Plant {
 
     /// Client options for its brokers.
     pub fn kafka_options(&self) -> kafka::Options {
-        kafka::Options { brokers: self.site.kafka.bootstrap() }
+        kafka::Options::plaintext(self.site.kafka.bootstrap())
     }
 
     /// Asks its brokers.

@@ -26,13 +26,13 @@ mod view;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
+use configuration::Secret;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, TaskError, Tasks, exit};
 use store::Store;
 use telemetry::Metrics;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, info};
 use warp::Filter;
 
 use crate::{
@@ -48,8 +48,8 @@ use crate::{
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let (options, settings) = match configuration::parse::<Options>() {
+        Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
     if options.command == Some(Command::Check) {
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             return exit::USAGE.into();
         }
     };
+    info!(%settings, "starting");
     match run(setup) {
         Ok(()) => exit::OK.into(),
         Err(failure) => {
@@ -84,7 +85,7 @@ struct Setup {
 
 impl Setup {
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let token = options.token.as_ref().map(|token| token.0.as_str());
+        let token = options.token.as_ref().map(Secret::expose);
         let guarded = options.trusted_network || token.is_some();
         Ok(Self {
             address: address::allowed(options.host, options.port, guarded)?,
@@ -101,7 +102,7 @@ impl Setup {
 /// The recorder's way to the database, where there is one.
 fn recorder_store(options: &Options) -> anyhow::Result<Option<Store>> {
     let Some(url) = &options.recorder_database_url else { return Ok(None) };
-    let options = store::Options { database_url: url.0.clone(), database_pool_size: 1 };
+    let options = store::Options { database_url: url.expose().to_owned(), database_pool_size: 1 };
     Store::new(&options, "monitor-recorder").context("RECORDER_DATABASE_URL").map(Some)
 }
 

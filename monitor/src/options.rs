@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use clap::{Parser, ValueEnum, builder::FalseyValueParser};
+use configuration::Secret;
 use schema::topics::SENSOR_READINGS;
 
 use crate::guard::TOKEN_LENGTH;
@@ -26,7 +27,7 @@ pub struct Options {
     pub trusted_network: bool,
     /// Demanded of every request but /livez and /readyz; 16 characters at least
     #[arg(long, env = "MONITORING_TOKEN", hide_env_values = true, value_parser = token)]
-    pub token: Option<Token>,
+    pub token: Option<Secret>,
     /// Names that it may be asked under besides localhost and addresses, separated by commas
     #[arg(long = "allowed-host", env = "MONITORING_ALLOWED_HOSTS", value_name = "NAME", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
@@ -54,30 +55,9 @@ pub enum Command {
     Check,
 }
 
-/// Text that is not printed.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-/// What a request must know.
-pub type Token = Secret;
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(redacted)")
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-fn token(text: &str) -> Result<Token, String> {
+fn token(text: &str) -> Result<Secret, String> {
     match text.chars().count() {
-        n if n >= TOKEN_LENGTH => Ok(Secret(text.to_owned())),
+        n if n >= TOKEN_LENGTH => Ok(Secret::new(text)),
         n => Err(format!("a token needs {TOKEN_LENGTH} characters at least, this one has {n}")),
     }
 }
@@ -87,4 +67,14 @@ fn host(text: &str) -> Result<IpAddr, String> {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     text.parse().map_err(|_| "not an IP address (or localhost)".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_of_settings_is_what_the_monitor_takes() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let held = configuration::page::hold(page.as_ref(), &configuration::command::<super::Options>());
+        held.unwrap_or_else(|error| panic!("{error}"));
+    }
 }

@@ -32,14 +32,35 @@ pub struct Report {
     pub counts: Counts,
     /// How many there should have been, where that is known.
     pub rows: Option<u64>,
+    /// What came in, where that is not known before.
+    pub input: Option<Lines>,
+}
+
+/// The lines of standard input.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines {
+    /// Handed to Kafka's client.
+    pub good: u64,
+    /// No readings.
+    pub bad: u64,
+    /// Whether the input was read to its end, or to the bad line that was to end it.
+    pub read: bool,
+    /// Whether a bad line ended it.
+    pub refused: bool,
 }
 
 impl Report {
-    /// Ok only when everything that should be, and everything that was, sent is acknowledged.
+    /// Ok only when everything that should be, and everything that was, sent is acknowledged; data error when that is
+    /// so for everything before a bad line.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let complete = self.rows.is_none_or(|rows| self.counts.acknowledged == rows);
-        if complete && self.counts.undelivered() == 0 { exit::OK } else { exit::TEMPORARY }
+        let complete = complete && self.input.is_none_or(|lines| lines.read);
+        match self.input {
+            _ if !complete || self.counts.undelivered() > 0 => exit::TEMPORARY,
+            Some(Lines { refused: true, .. }) => exit::DATA,
+            _ => exit::OK,
+        }
     }
 }
 
@@ -65,7 +86,7 @@ pub async fn run(setup: Setup) -> anyhow::Result<Report> {
     let (tally, seen) = (Arc::new(Tally::default()), Arc::new(LastSeen::default()));
     tally.observe(&opentelemetry::global::meter("producer"));
     let health = Health::new(Arc::clone(&tally), Arc::clone(&seen), &readiness);
-    let rows = setup.source.rows();
+    let (rows, input) = (setup.source.rows(), setup.source.input());
 
     let mut tasks = Tasks::new(shutdown.clone());
     if let Some(address) = setup.http_addr {
@@ -95,7 +116,13 @@ pub async fn run(setup: Setup) -> anyhow::Result<Report> {
     tasks.spawn("events", |stop| events.run(shutdown, stop));
     tasks.run(setup.flush_timeout + STOP_MARGIN).await?;
 
-    let report = Report { counts: tally.counts(), rows };
+    let input = input.map(|input| Lines {
+        good: input.good(),
+        bad: input.bad(),
+        read: input.ended() || input.refused(),
+        refused: input.refused(),
+    });
+    let report = Report { counts: tally.counts(), rows, input };
     tell(&report);
     Ok(report)
 }
@@ -109,6 +136,9 @@ fn tell(report: &Report) {
     }
     if let Some(rows) = report.rows.filter(|rows| *rows > sent) {
         warn!(rows, sent, "stopped before the end of the recording");
+    }
+    if report.input.is_some_and(|lines| !lines.read) {
+        warn!(sent, "stopped before the end of the input");
     }
     info!(sent, acknowledged, queue_full, skipped, "stopped; every event that was sent is acknowledged");
 }
@@ -137,6 +167,7 @@ impl Events {
         let ended = match self.source {
             Source::Simulation(simulation) => simulation.run(&mut publisher, &self.tally, &stop).await,
             Source::Replay(replay) => replay.run(&mut publisher, &self.tally, &stop).await,
+            Source::Pipe(pipe) => pipe.run(&mut publisher, &self.tally, &stop).await,
         };
         publisher.finish(self.flush_timeout).await;
         ended?;

@@ -1,10 +1,10 @@
-//! Writes events to Kafka: simulated plants and replayed recordings.
+//! Writes events to Kafka: simulated plants, replayed recordings and lines of JSON.
 //!
 //! ```text
 //! plant (seeded) ──────┐ measurement                       ┌─> Kafka (idempotent, acks=all, never expiring)
 //!   at a pace          ├────────────> publisher ── queue ──┤
-//! recording (CSV) ─────┘              sequence 0, 1, 2 …   └─> tally <── acknowledgements
-//!                                                               │
+//! recording (CSV) ─────┤              sequence 0, 1, 2 …   └─> tally <── acknowledgements
+//! stdin (JSON lines) ──┘                                        │
 //!                           health (ready? waiting?) <──────────┴──> heartbeat ─> producer_health
 //! ```
 //!
@@ -16,8 +16,10 @@ pub mod app;
 pub mod connection;
 pub mod health;
 pub mod heartbeat;
+pub mod lines;
 pub mod options;
 pub mod pace;
+pub mod pipe;
 pub mod plant;
 pub mod progress;
 pub mod publisher;

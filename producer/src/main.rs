@@ -1,15 +1,14 @@
-//! `producer`: a simulated plant or a replayed recording, into Kafka.
+//! `producer`: a simulated plant, a replayed recording or lines of JSON, into Kafka.
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use lifecycle::exit;
 use producer::{app, options::Options, setup::Setup};
-use tracing::error;
+use tracing::{error, info};
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
-        Ok(options) => options,
+    let (options, settings) = match configuration::parse::<Options>() {
+        Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
     let setup = match Setup::new(options.command) {
@@ -19,11 +18,16 @@ fn main() -> ExitCode {
             return refused.code.into();
         }
     };
+    info!(%settings, "starting");
     match app::run(setup) {
         Ok(report) => {
             if let Some(rows) = report.rows {
                 let counts = report.counts;
                 println!("{rows} rows: {} sent, {} acknowledged", counts.sent, counts.acknowledged);
+            }
+            if let Some(lines) = report.input {
+                let (read, counts) = (lines.good + lines.bad, report.counts);
+                println!("{read} lines: {} sent, {} acknowledged, {} bad", counts.sent, counts.acknowledged, lines.bad);
             }
             report.exit_code().into()
         }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use schema::SensorType;
 
-use crate::{plant::Profile, speed::Speed};
+use crate::{pipe::OnError, plant::Profile, speed::Speed};
 
 /// Writes sensor readings to Kafka
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ pub enum Command {
     Sensor(Sensor),
     /// Replay a recorded series, every row exactly one event
     Replay(Replay),
+    /// Read readings from standard input, a JSON object a line, every line exactly one event
+    Pipe(Pipe),
 }
 
 /// `producer sensor`
@@ -95,6 +97,20 @@ pub struct Replay {
     pub common: Common,
 }
 
+/// `producer pipe`
+#[derive(Debug, Args)]
+pub struct Pipe {
+    /// What a line that is no reading means for the lines behind it
+    #[arg(long, value_enum, default_value = "stop")]
+    pub on_error: OnError,
+    /// Name of this producer
+    #[arg(long, default_value = "pipe", value_parser = name)]
+    pub id: String,
+    /// What every command needs
+    #[command(flatten)]
+    pub common: Common,
+}
+
 /// The plants that can be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -130,4 +146,21 @@ fn name(text: &str) -> Result<String, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give 0 to 3600 seconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Options::command().debug_assert();
+    }
+
+    #[test]
+    fn the_page_of_settings_is_what_the_producer_takes() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let held = configuration::page::hold(page.as_ref(), &configuration::command::<super::Options>());
+        held.unwrap_or_else(|error| panic!("{error}"));
+    }
 }

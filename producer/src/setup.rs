@@ -1,7 +1,7 @@
 //! From the command line to what will run: everything that can be found wrong before any connection
 //! is made.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use crate::{
     heartbeat::Identity,
     options::{self, Command, Common},
     pace::Pace,
+    pipe::{Input, Pipe},
     plant::Plant,
     recording,
     replay::Replay,
@@ -28,6 +29,8 @@ pub enum Source {
     Simulation(Simulation),
     /// A recording.
     Replay(Replay),
+    /// Standard input.
+    Pipe(Pipe),
 }
 
 impl Source {
@@ -35,8 +38,17 @@ impl Source {
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         match self {
-            Self::Simulation(_) => None,
+            Self::Simulation(_) | Self::Pipe(_) => None,
             Self::Replay(replay) => Some(replay.rows.len() as u64),
+        }
+    }
+
+    /// Where lines are counted, where there are lines.
+    #[must_use]
+    pub fn input(&self) -> Option<Arc<Input>> {
+        match self {
+            Self::Pipe(pipe) => Some(Arc::clone(&pipe.input)),
+            Self::Simulation(_) | Self::Replay(_) => None,
         }
     }
 }
@@ -84,6 +96,7 @@ impl Setup {
         Ok(match command {
             Command::Sensor(sensor) => Self::sensor(sensor)?,
             Command::Replay(replay) => Self::replay(replay)?,
+            Command::Pipe(pipe) => Self::pipe(pipe)?,
         })
     }
 
@@ -112,8 +125,14 @@ impl Setup {
         Self::of(Source::Replay(replay), identity, options.common)
     }
 
+    fn pipe(options: options::Pipe) -> anyhow::Result<Self> {
+        let pipe = Pipe { on_error: options.on_error, input: Arc::default() };
+        let identity = identity(options.id, SensorType::Other, None);
+        Self::of(Source::Pipe(pipe), identity, options.common)
+    }
+
     fn of(source: Source, identity: Identity, common: Common) -> anyhow::Result<Self> {
-        common.kafka.addresses().map_err(anyhow::Error::msg)?;
+        common.kafka.validate().map_err(anyhow::Error::msg)?;
         let store = common.database_url.map(|database_url| {
             // One heartbeat at a time.
             let options = store::Options { database_url, database_pool_size: 1 };

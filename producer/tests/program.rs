@@ -2,6 +2,8 @@
 
 #[path = "program/log.rs"]
 mod log;
+#[path = "program/pipe.rs"]
+mod pipe;
 #[path = "program/run.rs"]
 mod run;
 
@@ -86,13 +88,16 @@ async fn a_bad_row_is_named_before_anything_is_sent() {
 
 #[tokio::test]
 async fn what_is_wrong_with_its_configuration_ends_it_with_64() {
-    let wrong: [(&[&str], &str); 6] = [
+    let wrong: [(&[&str], &str); 9] = [
         (&["replay", "no-such-file.csv", "--sensor", "a"], "no-such-file.csv"),
         (&["sensor", "--type", "temperature", "--id", "a", "--rate", "0"], "--rate"),
         (&["sensor", "--type", "humidity", "--id", "a"], "humidity"),
         (&["sensor", "--type", "pressure", "--id", ""], "--id"),
         (&["sensor", "--type", "pressure", "--id", "a", "--kafka-brokers", "nowhere"], "KAFKA_BROKERS"),
         (&["sensor", "--type", "pressure", "--id", "a", "--database-url", "postgres://:::"], "DATABASE_URL"),
+        (&["pipe", "--database-url", "postgres://a@b/c?sslmode=verify-ca&sslrootcert=no-such"], "sslrootcert: no-such"),
+        (&["pipe", "--kafka-sasl-username", "press"], "KAFKA_SASL_USERNAME"),
+        (&["pipe", "--config", "no-such.toml"], "no-such.toml"),
     ];
     for (arguments, named) in wrong {
         let run = Run::start("127.0.0.1:1", |program, _| program.args(arguments));

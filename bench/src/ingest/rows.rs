@@ -105,7 +105,7 @@ fn read(consumer: &BaseConsumer, rows: u64, batch: u64) -> Result<Encoded> {
 
 /// Reads all partitions from their start, with the consumer's own queue settings.
 fn reader(site: &Site) -> Result<BaseConsumer> {
-    let mut config = kafka::Options { brokers: site.kafka.bootstrap() }.client("bench");
+    let mut config = kafka::Options::plaintext(site.kafka.bootstrap()).client("bench");
     config
         .set("group.id", "bench-reader")
         .set("enable.auto.commit", "false")

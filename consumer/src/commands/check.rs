@@ -29,7 +29,7 @@ pub struct Options {
 
 /// Asks everything, whatever fails on the way.
 pub async fn run(options: Options) -> Result<u8, Failure> {
-    options.kafka.addresses().map_err(Failure::Usage)?;
+    options.kafka.validate().map_err(Failure::Usage)?;
     let store = Store::new(&options.store, CLIENT_ID)?;
     let mut lines = Checklist::default();
     brokers::check(&options, &mut lines).await;

@@ -45,7 +45,10 @@ impl From<store::Error> for Failure {
 
 impl From<kafka::admin::Error> for Failure {
     fn from(error: kafka::admin::Error) -> Self {
-        Self::Unavailable(chain(&error))
+        match &error {
+            kafka::admin::Error::Settings(text) => Self::Usage(text.clone()),
+            _ => Self::Unavailable(chain(&error)),
+        }
     }
 }
 

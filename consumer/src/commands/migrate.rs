@@ -45,7 +45,7 @@ pub struct Options {
 
 /// Does the steps in order, each with a line that says so.
 pub async fn run(options: Options) -> Result<u8, Failure> {
-    options.kafka.addresses().map_err(Failure::Usage)?;
+    options.kafka.validate().map_err(Failure::Usage)?;
     if options.heartbeat_interval_ms >= options.session_timeout_ms {
         return Err(Failure::Usage("the heartbeat interval must be shorter than the session time-out".into()));
     }

@@ -41,6 +41,7 @@ pub struct Options {
 
 /// Prints the report; the exit code is the verdict.
 pub async fn run(options: Options) -> Result<u8, Failure> {
+    options.kafka.validate().map_err(Failure::Usage)?;
     let store = Store::new(&options.store, CLIENT_ID)?;
     schema_version::check(&store).await?;
     let started = Instant::now();

@@ -9,6 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use schema::topics::{MIN_INSYNC_REPLICAS, REPLICATION_FACTOR, Topic};
 
+use crate::inspector::{self, Inspector};
 use crate::options::Options;
 
 /// Bound of one admin request.
@@ -17,9 +18,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the admin calls can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The settings name no brokers, or do not fit together.
+    #[error("{0}")]
+    Settings(String),
     /// The client could not be made, or the brokers did not answer.
     #[error("asking the brokers")]
     Client(#[from] KafkaError),
+    /// Which topics there are could not be found out.
+    #[error(transparent)]
+    Inspector(#[from] inspector::Error),
     /// The brokers refused.
     #[error("{what}: {code}")]
     Refused {
@@ -34,7 +41,9 @@ impl Error {
     /// Whether waiting may cure it: brokers that are away or not all there yet.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::Settings(_) => false,
             Self::Client(_) => true,
+            Self::Inspector(error) => error.is_transient(),
             Self::Refused { code, .. } => {
                 use RDKafkaErrorCode as Code;
                 matches!(
@@ -52,12 +61,26 @@ impl Error {
     }
 }
 
-/// Makes the topics of the catalogue that are missing; those that exist are left as they are.
+/// Makes the topics of the catalogue that are missing; those that exist are left as they are, and
+/// nothing is asked for that a user without the right to make topics may not ask.
 /// Returns the names of the new ones.
 ///
 /// # Errors
 /// [`Error::Refused`] names the topic; with fewer than three brokers up it is transient.
 pub async fn ensure_topics(options: &Options, client_id: &str, topics: &[Topic]) -> Result<Vec<String>, Error> {
+    let inspector = Inspector::new(options, client_id).map_err(Error::Settings)?;
+    let mut missing = Vec::new();
+    for topic in topics {
+        match inspector.topic(topic.name).await {
+            Ok(_) => {}
+            Err(inspector::Error::NoSuchTopic { .. }) => missing.push(*topic),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if missing.is_empty() { Ok(Vec::new()) } else { make_topics(options, client_id, &missing).await }
+}
+
+async fn make_topics(options: &Options, client_id: &str, topics: &[Topic]) -> Result<Vec<String>, Error> {
     let admin = client(options, client_id)?;
     let settings: Vec<(String, String)> =
         topics.iter().map(|topic| (topic.retention.as_millis().to_string(), MIN_INSYNC_REPLICAS.to_string())).collect();

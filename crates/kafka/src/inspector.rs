@@ -21,10 +21,12 @@ use uuid::Uuid;
 
 use crate::options::Options;
 
+mod entrance;
 mod retention;
 mod survey;
 mod wire;
 
+use entrance::{Entrance, Shut};
 pub use survey::{Broker, PartitionView, Survey};
 use wire::Connection;
 
@@ -39,6 +41,8 @@ const BETWEEN_LEADERS: Duration = Duration::from_millis(50);
 const BETWEEN_LEADERS_CODES: [i16; 5] = [5, 6, 74, 75, 78];
 /// Kafka's `UNKNOWN_TOPIC_OR_PARTITION`.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+/// `TOPIC_AUTHORIZATION_FAILED`, `GROUP_AUTHORIZATION_FAILED`, `CLUSTER_AUTHORIZATION_FAILED`.
+const UNAUTHORIZED: [i16; 3] = [29, 30, 31];
 /// `ListOffsets` timestamps with a meaning of their own (KIP-79).
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -49,8 +53,16 @@ pub enum Error {
     /// No broker answered. Transient.
     #[error("no broker answered: {0}")]
     Unreachable(String),
+    /// A certificate or a login was refused, by the broker or by us; names the setting. Waiting does not cure it.
+    #[error("{address}: {reason}")]
+    Refused {
+        /// `host:port`.
+        address: String,
+        /// Why.
+        reason: String,
+    },
     /// A broker answered with an error code. Transient, unless it says otherwise.
-    #[error("{doing}: Kafka error code {code}")]
+    #[error("{doing}: {}", named(*.code))]
     Code {
         /// What was asked.
         doing: &'static str,
@@ -74,6 +86,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether waiting may cure it: not where somebody has to give a right, or correct a setting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::NoLeader { .. } => true,
+            Self::Code { code, .. } => !UNAUTHORIZED.contains(code),
+            Self::Refused { .. } | Self::NoSuchTopic { .. } => false,
+        }
+    }
+
     fn is_between_leaders(&self) -> bool {
         match self {
             Self::NoLeader { .. } => true,
@@ -107,6 +128,7 @@ pub struct Bounds {
 pub struct Inspector {
     bootstrap: Vec<String>,
     client_id: String,
+    entrance: Entrance,
     state: Mutex<State>,
 }
 
@@ -119,12 +141,17 @@ struct State {
 }
 
 impl Inspector {
-    /// Reads the addresses; connects to nothing.
+    /// Reads the addresses and the files of certificates; connects to nothing.
     ///
     /// # Errors
-    /// As [`Options::addresses`].
+    /// As [`Options::validate`].
     pub fn new(options: &Options, client_id: &str) -> Result<Self, String> {
-        Ok(Self { bootstrap: options.addresses()?, client_id: client_id.to_owned(), state: Mutex::default() })
+        Ok(Self {
+            bootstrap: options.addresses()?,
+            client_id: client_id.to_owned(),
+            entrance: Entrance::new(&options.security)?,
+            state: Mutex::default(),
+        })
     }
 
     /// The topic's identity, from the first bootstrap broker that answers.
@@ -279,7 +306,7 @@ impl Inspector {
         let ask = MetadataRequest::default()
             .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name(topic)))]))
             .with_allow_auto_topic_creation(false);
-        let mut failed = Vec::new();
+        let (mut failed, mut refused) = (Vec::new(), None);
         let first = state.answered;
         for turn in 0..self.bootstrap.len() {
             let index = (first + turn) % self.bootstrap.len();
@@ -291,10 +318,11 @@ impl Inspector {
                     state.answered = index;
                     return Ok(answer);
                 }
+                Err(error @ Error::Refused { .. }) => refused = Some(error),
                 Err(error) => failed.push(format!("{address} ({error})")),
             }
         }
-        Err(Error::Unreachable(failed.join(", ")))
+        Err(refused.unwrap_or_else(|| Error::Unreachable(failed.join(", "))))
     }
 
     async fn call<Q>(&self, state: &mut State, address: &str, version: i16, ask: &Q) -> Result<Q::Response, Error>
@@ -316,24 +344,32 @@ impl Inspector {
         Q: kafka_protocol::protocol::Request,
     {
         // Taken out for the time of the call: one that fails, times out or is cancelled is not used again.
-        let kept = state.connections.remove(address);
+        let kept = state.connections.remove(address).filter(|connection| !connection.has_expired());
+        let bound = if kept.is_some() { bound } else { bound + self.entrance.allowance() };
         let exchange = async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Connection::open(address, &self.client_id).await?,
+                None => self.entrance.open(address, &self.client_id).await?,
             };
             let answer = connection.call(version, ask).await?;
-            Ok::<_, std::io::Error>((connection, answer))
+            Ok::<_, Shut>((connection, answer))
         };
         match tokio::time::timeout(bound, exchange).await {
             Ok(Ok((connection, answer))) => {
                 state.connections.insert(address.to_owned(), connection);
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(Error::Unreachable(error.to_string())),
+            Ok(Err(Shut::Io(error))) => Err(Error::Unreachable(error.to_string())),
+            Ok(Err(Shut::Refused(reason))) => Err(Error::Refused { address: address.to_owned(), reason }),
             Err(_) => Err(Error::Unreachable(format!("no answer within {} s", bound.as_secs_f32()))),
         }
     }
+}
+
+/// Kafka's name of an error code, where the library knows it.
+fn named(code: i16) -> String {
+    kafka_protocol::error::ResponseError::try_from_code(code)
+        .map_or_else(|| format!("Kafka error code {code}"), |error| format!("{error:?} (Kafka error code {code})"))
 }
 
 /// The one topic that was asked for.

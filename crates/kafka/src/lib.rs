@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! options     one place that every client's settings go through
+//! security    TLS and SASL, for librdkafka and for the inspector's sockets
 //! admin       topics and group settings
 //! inspector   what the log itself says: topic ids, bounds, leader epochs (kafka-protocol, own sockets)
 //! log_reader  single places of a log, by a client outside any group
@@ -13,6 +14,8 @@ pub mod evidence;
 pub mod inspector;
 pub mod log_reader;
 pub mod options;
+pub mod security;
 
 pub use inspector::Inspector;
 pub use options::Options;
+pub use security::Security;

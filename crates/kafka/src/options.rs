@@ -2,20 +2,30 @@
 
 use rdkafka::ClientConfig;
 
+use crate::security::Security;
+
 /// How to reach the brokers.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Bootstrap brokers, `host:port`, separated by commas.
+    /// Bootstrap brokers, `host:port`, separated by commas
     #[arg(
         long = "kafka-brokers",
         env = "KAFKA_BROKERS",
         default_value = "127.0.0.1:29092,127.0.0.1:29192,127.0.0.1:29292"
     )]
     pub brokers: String,
+    /// How to be let in by them
+    #[command(flatten)]
+    pub security: Security,
 }
 
 impl Options {
+    /// Brokers that are reached over plain TCP.
+    pub fn plaintext(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), security: Security::default() }
+    }
+
     /// The settings that every client shares. `client_id` shows up in the brokers' logs and quotas.
     pub fn client(&self, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -27,14 +37,21 @@ impl Options {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "10000");
+        self.security.apply_to(&mut config);
         config
     }
 
-    /// The bootstrap addresses, one by one.
+    /// Whether a client can be made of them. Reads the files of certificates; connects to nothing.
     ///
     /// # Errors
-    /// Names the entry that is not `host:port`.
-    pub fn addresses(&self) -> Result<Vec<String>, String> {
+    /// Names the setting. A configuration error (exit 64).
+    pub fn validate(&self) -> Result<(), String> {
+        self.addresses()?;
+        self.security.validate()
+    }
+
+    /// The bootstrap addresses, one by one.
+    pub(crate) fn addresses(&self) -> Result<Vec<String>, String> {
         let addresses: Vec<String> =
             self.brokers.split(',').map(str::trim).filter(|a| !a.is_empty()).map(str::to_owned).collect();
         if addresses.is_empty() {
@@ -56,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_broker_without_a_port_is_named() {
-        let options = Options { brokers: "kafka1:9092,kafka2".into() };
-        assert_eq!(options.addresses(), Err("KAFKA_BROKERS: `kafka2` is not host:port".into()));
+        let options = Options::plaintext("kafka1:9092,kafka2");
+        assert_eq!(options.validate(), Err("KAFKA_BROKERS: `kafka2` is not host:port".into()));
     }
 }

@@ -1,22 +1,27 @@
 //! Connections: a small pool for short work, dedicated sessions for batches.
 //!
-//! Every session carries bounds, so that a stopped or half-dead client can hold a lock only so
+//! All of them are encrypted as [`crate::tls`] says. Every session carries bounds, so that a stopped or half-dead client can hold a lock only so
 //! long, and a dead server is noticed by TCP instead of never.
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio_postgres::NoTls;
+use postgres_openssl::TlsStream;
+use tokio::task::JoinHandle;
+use tokio_postgres::Socket;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
+use crate::tls::{self, Driven, Tls};
 
 /// How to reach PostgreSQL.
 #[derive(Clone, clap::Args)]
 #[group(skip)]
 pub struct Options {
     /// Connection string (libpq URL or keywords), such as
-    /// `postgres://factory_user@127.0.0.1:25432/factory_monitoring`.
+    /// `postgres://factory_user@127.0.0.1:25432/factory_monitoring`; with sslmode, sslrootcert, sslcert
+    /// and sslkey as libpq has them
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     /// Connections in the pool for short work; batches have one more of their own. 1 to 50.
@@ -27,7 +32,7 @@ pub struct Options {
 impl std::fmt::Debug for Options {
     /// Leaves the password out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let config = self.database_url.parse::<tokio_postgres::Config>().ok();
+        let config = tls::read(&self.database_url).ok().map(|(config, _)| config);
         f.debug_struct("Options")
             .field("hosts", &config.as_ref().map(|c| c.get_hosts().to_vec()))
             .field("ports", &config.as_ref().map(|c| c.get_ports().to_vec()))
@@ -59,6 +64,7 @@ const LONG: Bounds = Bounds { statement: 0, lock: 10_000, idle_in_transaction: 6
 pub struct Store {
     pool: Pool,
     config: tokio_postgres::Config,
+    tls: Tls,
 }
 
 /// A server process of PostgreSQL. Pids repeat, so the start time belongs to the name.
@@ -84,15 +90,13 @@ impl Store {
     /// # Errors
     /// [`Error::Url`] when the connection string cannot be read.
     pub fn new(options: &Options, application: &str) -> Result<Self> {
-        Self::with(config(options, application)?, options)
+        let (config, tls) = config(options, application)?;
+        Self::with(config, tls, options)
     }
 
-    fn with(config: tokio_postgres::Config, options: &Options) -> Result<Self> {
-        let manager = Manager::from_config(
-            bounded(&config, POOLED),
-            NoTls,
-            ManagerConfig { recycling_method: RecyclingMethod::Verified },
-        );
+    fn with(config: tokio_postgres::Config, tls: Tls, options: &Options) -> Result<Self> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let manager = Manager::from_connect(bounded(&config, POOLED), tls.clone(), recycling);
         let pool = Pool::builder(manager)
             .max_size(usize::from(options.database_pool_size))
             .wait_timeout(Some(Duration::from_secs(5)))
@@ -101,7 +105,7 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| Error::Connect(e.into()))?;
-        Ok(Self { pool, config })
+        Ok(Self { pool, config, tls })
     }
 
     /// [`Store::new`], with sessions that refuse to write, whatever the role may do.
@@ -109,10 +113,10 @@ impl Store {
     /// # Errors
     /// As [`Store::new`].
     pub fn read_only(options: &Options, application: &str) -> Result<Self> {
-        let mut config = config(options, application)?;
+        let (mut config, tls) = config(options, application)?;
         let theirs = config.get_options().unwrap_or_default().to_owned();
         config.options(format!("-c default_transaction_read_only=on {theirs}"));
-        Self::with(config, options)
+        Self::with(config, tls, options)
     }
 
     /// A pooled connection for short work.
@@ -120,7 +124,10 @@ impl Store {
     /// # Errors
     /// [`Error::Connect`] when none is free or can be made within 5 s.
     pub async fn pooled(&self) -> Result<deadpool_postgres::Client> {
-        self.pool.get().await.map_err(|e| Error::Connect(e.into()))
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => self.tls.explain(error),
+            error => Error::Connect(error.into()),
+        })
     }
 
     /// A dedicated session for batches.
@@ -139,22 +146,21 @@ impl Store {
         self.session(LONG).await
     }
 
-    /// The settings of a session that only waits.
-    pub(crate) fn config(&self) -> tokio_postgres::Config {
-        bounded(&self.config, POOLED)
+    /// A connection that only waits; its messages are the caller's to drive.
+    pub(crate) async fn waiting_connection(&self) -> Result<Driven> {
+        self.connect(POOLED).await
+    }
+
+    async fn connect(&self, bounds: Bounds) -> Result<Driven> {
+        let connected = self.tls.connect(&bounded(&self.config, bounds)).await;
+        connected.map_err(|error| self.tls.explain(error))
     }
 
     async fn session(&self, bounds: Bounds) -> Result<Session> {
         const SECONDS: u64 = 5;
         let connect = async {
-            let (client, connection) =
-                bounded(&self.config, bounds).connect(NoTls).await.map_err(|e| Error::Connect(e.into()))?;
-            // Ends with the client: dropping it closes the connection.
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(error = chain(&error), "database connection ended");
-                }
-            });
+            let (client, connection) = self.connect(bounds).await?;
+            drive(connection);
             let row = client
                 .query_one("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()", &[])
                 .await
@@ -167,9 +173,30 @@ impl Store {
     }
 }
 
-fn config(options: &Options, application: &str) -> Result<tokio_postgres::Config> {
-    let mut config: tokio_postgres::Config =
-        options.database_url.parse().map_err(|e: tokio_postgres::Error| Error::Url { reason: chain(&e) })?;
+impl deadpool_postgres::Connect for Tls {
+    fn connect(
+        &self,
+        config: &tokio_postgres::Config,
+    ) -> BoxFuture<'_, std::result::Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, connection) = self.connect(&config).await?;
+            Ok((client, drive(connection)))
+        })
+    }
+}
+
+/// Ends with the client: dropping it closes the connection.
+fn drive(connection: tokio_postgres::Connection<Socket, TlsStream<Socket>>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error = chain(&error), "database connection ended");
+        }
+    })
+}
+
+fn config(options: &Options, application: &str) -> Result<(tokio_postgres::Config, Tls)> {
+    let (mut config, tls) = tls::read(&options.database_url)?;
     config
         .application_name(application)
         .connect_timeout(Duration::from_secs(3))
@@ -177,7 +204,7 @@ fn config(options: &Options, application: &str) -> Result<tokio_postgres::Config
         .keepalives_idle(Duration::from_secs(5))
         .keepalives_interval(Duration::from_secs(2))
         .keepalives_retries(3);
-    Ok(config)
+    Ok((config, tls))
 }
 
 fn bounded(config: &tokio_postgres::Config, bounds: Bounds) -> tokio_postgres::Config {
@@ -189,9 +216,4 @@ fn bounded(config: &tokio_postgres::Config, bounds: Bounds) -> tokio_postgres::C
     let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
     config.options(options);
     config
-}
-
-fn chain(error: &tokio_postgres::Error) -> String {
-    use std::error::Error as _;
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -89,3 +89,9 @@ pub fn session_survived(error: &tokio_postgres::Error) -> bool {
         matches!(db.parsed_severity(), Some(Severity::Error))
     })
 }
+
+/// An error of the driver with its cause in one line.
+pub(crate) fn chain(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}

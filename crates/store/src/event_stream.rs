@@ -12,8 +12,9 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postgres_openssl::TlsStream;
 use serde::Serialize;
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::{AsyncMessage, Socket};
 
 use crate::connect::{Session, Store};
 use crate::error::{Error, Result};
@@ -136,7 +137,7 @@ pub enum Channel {
 pub struct Listener {
     /// Keeps the session open.
     _client: tokio_postgres::Client,
-    connection: tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>,
+    connection: tokio_postgres::Connection<Socket, TlsStream<Socket>>,
 }
 
 impl Listener {
@@ -146,11 +147,9 @@ impl Listener {
     /// Transient ones.
     pub async fn connect(store: &Store, channel: Channel) -> Result<Self> {
         const SECONDS: u64 = 5;
-        let (client, mut connection) =
-            tokio::time::timeout(Duration::from_secs(SECONDS), store.config().connect(NoTls))
-                .await
-                .map_err(|_| Error::TimedOut { doing: "connecting to PostgreSQL", seconds: SECONDS })?
-                .map_err(|error| Error::Connect(error.into()))?;
+        let (client, mut connection) = tokio::time::timeout(Duration::from_secs(SECONDS), store.waiting_connection())
+            .await
+            .map_err(|_| Error::TimedOut { doing: "connecting to PostgreSQL", seconds: SECONDS })??;
         let listen = match channel {
             Channel::Outbox => "LISTEN event_outbox",
             Channel::Stream => "LISTEN event_stream",

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connect    pools and dedicated connections, session settings
+//! tls        how they are encrypted                            connection_string  libpq's two forms
 //! migrate    brings a database to this build's schema      schema_version  refuses one that can't be worked with
 //! claim      taking a partition                            batch           storing a batch behind the fence
 //! grants     what the monitor's roles may do
@@ -15,6 +16,7 @@ pub mod alarms;
 pub mod batch;
 pub mod claim;
 pub mod connect;
+mod connection_string;
 pub mod consumer_health;
 pub mod dead_letters;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod schema_version;
 pub mod sensor_readings;
 pub mod server;
 pub mod throughput;
+mod tls;
 pub mod verify;
 
 pub use connect::{Backend, Options, Store};

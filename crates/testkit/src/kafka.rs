@@ -4,12 +4,14 @@
 pub(crate) mod broker;
 mod log;
 mod metadata;
+pub(crate) mod sasl_ssl;
 
 use crate::condition::wait_until;
 use crate::port::free_port;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, Result, ensure};
 use broker::Broker;
+use sasl_ssl::SaslSsl;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,6 +24,8 @@ pub const BROKERS: usize = 3;
 pub struct KafkaOptions {
     /// Broker settings, added to those of `deploy/kafka/broker.properties` or in their place.
     pub settings: Vec<(String, String)>,
+    /// One more listener, for users that log in over TLS; they may do what [`Kafka::allow`] gives them.
+    pub sasl_ssl: Option<SaslSsl>,
 }
 
 /// A throw-away cluster of three brokers, which are also its controllers.
@@ -29,6 +33,7 @@ pub struct KafkaOptions {
 pub struct Kafka {
     // Before the folder: a field is dropped in order, and the brokers must be dead by then.
     brokers: Vec<Broker>,
+    sasl_ssl: Option<SaslSsl>,
     scratch: Scratch,
 }
 
@@ -44,10 +49,10 @@ impl Kafka {
         let scratch = Scratch::new("kafka")?;
         let controllers: [u16; BROKERS] = std::array::from_fn(|_| free_port());
         let voters = voters(&controllers);
-        let brokers = (1..).zip(controllers).map(|(id, controller_port)| {
-            Broker::prepare(id, controller_port, &voters, &options.settings, scratch.path())
-        });
-        let kafka = Self { brokers: brokers.collect::<Result<_>>()?, scratch };
+        let brokers = (1..)
+            .zip(controllers)
+            .map(|(id, controller_port)| Broker::prepare(id, controller_port, &voters, &options, scratch.path()));
+        let kafka = Self { brokers: brokers.collect::<Result<_>>()?, sasl_ssl: options.sasl_ssl.clone(), scratch };
         kafka.format().await?;
         for broker in &kafka.brokers {
             broker.start()?;
@@ -98,7 +103,8 @@ impl Kafka {
 
     async fn format(&self) -> Result<()> {
         let cluster_id = uuid::Uuid::new_v4().simple().to_string();
-        let formats = self.brokers.iter().map(|broker| broker.format(&cluster_id[..22]));
+        let users = self.sasl_ssl.as_ref().map(SaslSsl::scram_users).unwrap_or_default();
+        let formats = self.brokers.iter().map(|broker| broker.format(&cluster_id[..22], &users));
         for format in formats.collect::<Result<Vec<_>>>()? {
             let status = format.wait(Duration::from_secs(60)).await?;
             ensure!(status.success(), "formatting: {status}\n{}", format.last_output());

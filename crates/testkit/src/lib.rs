@@ -4,6 +4,7 @@
 //! ```text
 //!   testkit run -- cargo test         one Kafka and one Postgres for a whole run: `shared()`
 //!   Kafka::start, Postgres::start     services of its own, for a test that breaks them
+//!   Authority                         certificates, for brokers and servers that speak TLS
 //!   PgProxy                           between a program and Postgres: cuts at a chosen message
 //!   Program                           a built binary of this workspace, run as a process
 //!   wait_until                        instead of sleeping
@@ -13,6 +14,7 @@
 //! process that started it, even when that is killed. Errors are `anyhow`, as in tests: nobody
 //! matches on them, somebody reads them.
 
+mod certificates;
 mod condition;
 mod kafka;
 mod port;
@@ -24,8 +26,10 @@ mod scratch;
 mod seed;
 pub mod services;
 
+pub use certificates::{Authority, Certificate};
 pub use condition::{wait_for, wait_until};
 pub use kafka::broker::Broker;
+pub use kafka::sasl_ssl::SaslSsl;
 pub use kafka::{BROKERS, Kafka, KafkaOptions};
 pub use port::free_port;
 pub use postgres::snapshot::Snapshot;

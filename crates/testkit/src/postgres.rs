@@ -8,6 +8,7 @@ pub(crate) mod snapshot;
 
 pub(crate) use admin::create_database;
 
+use crate::certificates::Certificate;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::scratch::Scratch;
@@ -27,6 +28,9 @@ pub struct PostgresOptions {
     /// Puts the data on a file system of that many MiB, so that the disk can be full (an empty
     /// cluster takes about 60). Needs root.
     pub disk_mib: Option<u32>,
+    /// Speaks TLS with this certificate. Then roles other than the superuser get in over TLS and with a password
+    /// (SCRAM) only.
+    pub certificate: Option<Certificate>,
 }
 
 /// A throw-away Postgres cluster. Its superuser is `postgres`, without a password.
@@ -52,7 +56,7 @@ impl Postgres {
             Some(mib) => Some(Disk::mount(&cluster, mib)?),
             None => None,
         };
-        cluster.init(&options.settings).await?;
+        cluster.init(&options.settings, options.certificate.as_ref()).await?;
         let postgres = Self { process: Mutex::default(), disk, cluster, scratch };
         postgres.start_again().await?;
         eprintln!(

@@ -44,7 +44,7 @@ pub(crate) fn mortal(program: &Path, user: Option<&str>) -> Command {
     if let Some(user) = user {
         command.args(["--reuid", user, "--regid", user, "--init-groups"]);
     }
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
     command
 }
 
@@ -56,7 +56,6 @@ impl Process {
             let file = File::options().create(true).append(true).open(path);
             let file = file.with_context(|| format!("opening {}", path.display()))?;
             command.stdout(file.try_clone().context("sharing a log file")?).stderr(file);
-            command.stdin(Stdio::null());
         }
         let (answer, child) = mpsc::channel();
         SPAWNER.send((command, answer)).expect("the spawner lives as long as the process");

@@ -4,7 +4,7 @@ use crate::process::{Process, mortal};
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A program, about to be started.
 #[derive(Debug)]
@@ -22,8 +22,11 @@ impl Program {
         let path = built(name)?;
         let mut command = mortal(&path, None);
         // A test says what it wants: no setting of the developer's own stack leaks in.
-        for variable in ["KAFKA_BROKERS", "DATABASE_URL", "HTTP_ADDR"] {
-            command.env_remove(variable);
+        for (variable, _) in std::env::vars_os() {
+            let text = variable.to_string_lossy();
+            if text.starts_with("KAFKA_") || ["DATABASE_URL", "HTTP_ADDR"].contains(&&*text) {
+                command.env_remove(variable);
+            }
         }
         Ok(Self { name: name.to_owned(), command })
     }
@@ -52,6 +55,13 @@ impl Program {
     #[must_use]
     pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
+        self
+    }
+
+    /// What it reads; nothing, unless it is said.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
         self
     }
 

@@ -79,7 +79,9 @@ const PATIENT_MS: u32 = 10_000;
 async fn disk_full(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let settings = [("max_wal_size", "96MB"), ("min_wal_size", "32MB"), ("shared_buffers", "64MB")];
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let site = site.beside(PostgresOptions { disk_mib: Some(768), settings: settings.into() }).await?;
+    let site = site
+        .beside(PostgresOptions { disk_mib: Some(768), settings: settings.into(), ..PostgresOptions::default() })
+        .await?;
     let mut trial = Trial::begin(&site, Settings { session_ms: PATIENT_MS, ..any_protocol(&mut rng) }, 2).await?;
     for full_ms in [PATIENT_MS + 1_000, 1_000] {
         trial.progress(&mut rng).await?;

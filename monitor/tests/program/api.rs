@@ -29,7 +29,7 @@ pub(super) async fn ready(settings: &[(&str, &str)]) -> (Monitor, Store) {
     let options = store::Options { database_url: shared.database_url.clone(), database_pool_size: 4 };
     let store = Store::new(&options, "test").expect("a good URL");
     migrate::run(&store).await.expect("it migrates");
-    let kafka = kafka::Options { brokers: shared.brokers.clone() };
+    let kafka = kafka::Options::plaintext(shared.brokers.as_str());
     kafka::admin::ensure_topics(&kafka, "test", &schema::topics::CATALOGUE).await.expect("the topic is made");
     let own = [("KAFKA_BROKERS", &*shared.brokers), ("RECORDER_DATABASE_URL", &*shared.database_url)];
     let monitor = start(&shared.database_url, &[&own, settings].concat());

@@ -20,6 +20,9 @@ use crate::commands::failure::chain;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(options: &Options, lines: &mut Checklist) {
+    if let Some(text) = refusal(options).await {
+        return lines.misconfigured("brokers", text);
+    }
     let consumer = options.kafka.client(CLIENT_ID).set("group.id", &options.group).create::<BaseConsumer>();
     let consumer = match consumer {
         Ok(consumer) => consumer,
@@ -60,6 +63,13 @@ pub(super) async fn check(options: &Options, lines: &mut Checklist) {
     }
     reading(&consumer, options, &name, lines);
     inspector(options, topic.partitions().len(), &name, lines).await;
+}
+
+/// What librdkafka does not say: which setting a broker refuses us for.
+async fn refusal(options: &Options) -> Option<String> {
+    let inspector = Inspector::new(&options.kafka, CLIENT_ID).ok()?;
+    let error = inspector.topic(&options.topic).await.err()?;
+    matches!(error, kafka::inspector::Error::Refused { .. }).then(|| error.to_string())
 }
 
 fn count_brokers(metadata: &Metadata, lines: &mut Checklist) {

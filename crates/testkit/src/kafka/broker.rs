@@ -1,6 +1,6 @@
 //! One broker: a process, its two ports and its data folder.
 
-use super::deploy;
+use super::{KafkaOptions, deploy};
 use crate::port::free_port;
 use crate::process::{Process, mortal};
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +15,7 @@ use std::time::Duration;
 pub struct Broker {
     id: i32,
     port: u16,
+    sasl_ssl_port: Option<u16>,
     properties: PathBuf,
     data_dir: PathBuf,
     log: PathBuf,
@@ -26,7 +27,7 @@ impl Broker {
         id: i32,
         controller_port: u16,
         voters: &str,
-        settings: &[(String, String)],
+        options: &KafkaOptions,
         dir: &Path,
     ) -> Result<Self> {
         let port = free_port();
@@ -39,19 +40,28 @@ impl Broker {
             .replace("@CONTROLLER_PORT@", &controller_port.to_string())
             .replace("@DATA_DIR@", &data_dir.to_string_lossy())
             .replace("@VOTERS@", voters);
-        for (key, value) in settings {
+        let sasl_ssl_port = match &options.sasl_ssl {
+            Some(listener) => {
+                let listening = free_port();
+                let file = dir.join(format!("kafka{id}.pem"));
+                properties.push_str(&listener.properties(port, controller_port, listening, &file)?);
+                Some(listening)
+            }
+            None => None,
+        };
+        for (key, value) in &options.settings {
             // The last one of a key counts.
             properties.push_str(&format!("{key}={value}\n"));
         }
         let file = dir.join(format!("kafka{id}.properties"));
         fs::write(&file, properties).context("writing a broker's settings")?;
         let log = dir.join(format!("kafka{id}.log"));
-        Ok(Self { id, port, properties: file, data_dir, log, process: Mutex::default() })
+        Ok(Self { id, port, sasl_ssl_port, properties: file, data_dir, log, process: Mutex::default() })
     }
 
-    pub(super) fn format(&self, cluster_id: &str) -> Result<Process> {
+    pub(super) fn format(&self, cluster_id: &str, more: &[String]) -> Result<Process> {
         let mut command = mortal(&deploy("broker"), None);
-        command.arg("format").arg(&self.properties).arg(cluster_id);
+        command.arg("format").arg(&self.properties).arg(cluster_id).args(more);
         Process::spawn(&format!("format of kafka{}", self.id), command, Some(&self.log))
     }
 
@@ -65,6 +75,11 @@ impl Broker {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port of its listener for users, where it has one.
+    pub(super) fn sasl_ssl_port(&self) -> Option<u16> {
+        self.sasl_ssl_port
     }
 
     /// Where its logs are: a folder `TOPIC-PARTITION` for each replica.

@@ -1,5 +1,6 @@
 //! The files of a cluster and the programs of the newest PostgreSQL that the system has.
 
+use crate::certificates::Certificate;
 use crate::process::{Process, mortal};
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -43,7 +44,7 @@ impl Cluster {
     }
 
     /// initdb, then our settings.
-    pub(super) async fn init(&self, settings: &[(String, String)]) -> Result<()> {
+    pub(super) async fn init(&self, settings: &[(String, String)], tls: Option<&Certificate>) -> Result<()> {
         let mut initdb = self.program("initdb");
         initdb.arg("-D").arg(&self.data_dir);
         initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]);
@@ -55,11 +56,25 @@ impl Cluster {
         let mut conf = fs::read_to_string(file).context("reading deploy/postgres/millrace.conf")?;
         // To the standard error, which `output` keeps: one file to read when a start fails.
         conf.push_str(&format!("\nlogging_collector = off\nport = {}\n", self.port));
+        if let Some(certificate) = tls {
+            conf.push_str(&self.speak_tls(certificate)?);
+        }
         for (key, value) in settings {
             conf.push_str(&format!("{key} = '{}'\n", value.replace('\'', "''")));
         }
         let path = self.data_dir.join("postgresql.conf");
         fs::write(path, conf).context("writing postgresql.conf")
+    }
+
+    /// Puts the certificate and the rules of who may come how beside the data; the settings for it.
+    fn speak_tls(&self, certificate: &Certificate) -> Result<String> {
+        certificate.write(&self.data_dir.join("server.pem"), &self.data_dir.join("server.key"))?;
+        let rules = "local all all trust\n\
+                     host all postgres 127.0.0.1/32 trust\n\
+                     hostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.data_dir.join("pg_hba.conf"), rules).context("writing pg_hba.conf")?;
+        self.own(&self.data_dir)?;
+        Ok("ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\n".into())
     }
 
     /// Starts the server and returns at once.
