@@ -13,6 +13,8 @@ use crate::quantile::Quantile;
 const TAIL: f64 = 0.03;
 /// How far beyond, as a share of the way from the median to the percentile.
 const MARGIN: f64 = 0.5;
+/// Largest magnitude that is told apart.
+const LARGEST: f64 = 1e100;
 /// Values before which nothing is called unusual.
 const LEARNING: u64 = 200;
 
@@ -75,8 +77,10 @@ impl Envelope {
         }
     }
 
-    /// Takes in a finite value.
+    /// Takes in a finite value. One beyond [`LARGEST`] counts as that: a quantile's arithmetic stays finite, and a
+    /// state with an infinite number could not be read again.
     pub fn learn(&mut self, value: f64) {
+        let value = value.clamp(-LARGEST, LARGEST);
         self.seen += 1;
         self.low.add(value);
         self.middle.add(value);
