@@ -75,24 +75,29 @@ pub fn stored(rules: &Rules) -> store::alarms::Limits {
     }
 }
 
+/// Reads the limits and lets the buffer follow them. Done with each claim, so that nothing is held against limits
+/// that were never asked for.
+///
+/// # Errors
+/// Transient ones; the rules stay as they are.
+pub async fn refresh(store: &Store, buffer: &Buffer) -> Result<(), store::Error> {
+    let limits = store::alarms::limits(store).await?;
+    buffer.follow(book(&limits));
+    Ok(())
+}
+
 /// Keeps the buffer's rules up with `alarm_limits` until `stop`.
 ///
 /// # Errors
 /// None: while the database is away the rules stay as they are.
 pub async fn follow_limits(store: Store, buffer: Arc<Buffer>, stop: Shutdown) -> Result<(), store::Error> {
-    let mut known = HashMap::new();
     loop {
-        match store::alarms::limits(&store).await {
-            Ok(limits) if limits != known => {
-                buffer.follow(book(&limits));
-                known = limits;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(error = error.chain(), "alarm limits; read again soon"),
-        }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.requested() => return Ok(()),
+        }
+        if let Err(error) = refresh(&store, &buffer).await {
+            tracing::debug!(error = error.chain(), "alarm limits; read again soon");
         }
     }
 }

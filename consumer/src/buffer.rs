@@ -118,7 +118,10 @@ impl Buffer {
 
     /// What readings are held against from now on.
     pub fn follow(&self, rules: RuleBook) {
-        self.lock().rules = Arc::new(rules);
+        let mut inner = self.lock();
+        if *inner.rules != rules {
+            inner.rules = Arc::new(rules);
+        }
     }
 
     /// Ends whatever incarnation the partition has. Returns how many records were discarded; the

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alarms::Sensors;
+use alarms::{Place, Sensors};
 use jiff::Timestamp;
 use kafka::Inspector;
 use kafka::inspector::TopicView;
@@ -19,7 +19,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use crate::buffer::Incarnation;
+use crate::alarming;
+use crate::buffer::{Buffer, Incarnation};
 use crate::judgement::{Log, QUARANTINE_AFTER, Verdict, judge};
 use crate::metrics::Metrics;
 use crate::writer::{Claimed, Condition, Reply};
@@ -81,6 +82,8 @@ pub struct Claims {
     pub boot_id: Uuid,
     /// Where a first claim begins.
     pub start: Start,
+    /// Told the limits that alarms have from the claim on.
+    pub buffer: Arc<Buffer>,
     /// Asked for the log.
     pub inspector: Arc<Inspector>,
     /// To the poll thread.
@@ -102,8 +105,6 @@ enum Failed {
     Store(#[from] store::Error),
     #[error(transparent)]
     Log(#[from] kafka::inspector::Error),
-    #[error("{0}")]
-    State(String),
 }
 
 impl Claims {
@@ -151,7 +152,7 @@ impl Claims {
                     self.metrics.claims_failed.add(1, &[]);
                     let text = match &failed {
                         Failed::Store(error) => error.chain(),
-                        Failed::Log(_) | Failed::State(_) => failed.to_string(),
+                        Failed::Log(error) => error.to_string(),
                     };
                     if text != said {
                         tracing::warn!(partition = request.partition, error = text, "a claim is tried again");
@@ -204,8 +205,14 @@ impl Claims {
         match verdict {
             Verdict::Take { start_offset, backlog } => {
                 let ended = locked.ended().to_vec();
-                let sensors = Sensors::load(locked.sensor_states().await?).map_err(Failed::State)?;
+                let states = locked.sensor_states().await?;
+                alarming::refresh(&self.store, &self.buffer).await?;
                 let taken = locked.take(&claimant, start_offset, backlog).await?;
+                let next = Place { log_id: taken.log_id, partition, offset: taken.next_offset };
+                let (sensors, unreadable) = Sensors::load(states, next);
+                if !unreadable.is_empty() {
+                    tracing::warn!(partition, ?unreadable, "alarm states that cannot be read: learned anew");
+                }
                 self.topic_ids
                     .lock()
                     .expect("nothing panics while it holds this lock")

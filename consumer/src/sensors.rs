@@ -209,6 +209,7 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
         consumer_id: options.id.clone(),
         boot_id,
         start: options.start,
+        buffer: Arc::clone(&buffer),
         inspector,
         replies,
         condition: watched.clone(),

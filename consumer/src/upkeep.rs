@@ -30,7 +30,7 @@ pub async fn run(store: Store, stop: Shutdown) -> Result<(), store::Error> {
                 INTERVAL
             }
             Err(error) => {
-                tracing::debug!(error = error.chain(), "upkeep; tried again in a minute");
+                tracing::warn!(error = error.chain(), "upkeep; tried again in a minute");
                 RETRY
             }
         };

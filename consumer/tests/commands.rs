@@ -198,6 +198,8 @@ async fn an_alarm_is_listed_seen_shelved_and_its_limits_are_the_sensors_own() {
         (alarms(&["limits", "reset", "sensor-0"]).code, alarms(&["limits", "reset", "sensor-0"]).code),
         (Some(0), Some(1))
     );
+    assert_eq!(alarms(&["forget", "sensor-0", "--reason", "taken down"]).code, Some(0));
+    assert_eq!(alarms(&["list"]).text, "no alarm stands\n");
     assert_eq!(operator.stored(sent.get(), 0).await, 0);
     drop(consumer);
 }

@@ -16,9 +16,6 @@ use store::alarms::Wrong;
 use crate::facts::Facts;
 use crate::view::{Consumer, Partition, Producer, state};
 
-/// So long it only watches: a monitor that has just started must not end what its predecessor told, before it
-/// can have seen the same.
-const SETTLE: SignedDuration = SignedDuration::from_secs(15);
 const OFF_DELAY: SignedDuration = SignedDuration::from_secs(5);
 /// What is told again at least this often, so that a database that was restored is put right.
 const TELL_EVERY: SignedDuration = SignedDuration::from_secs(30);
@@ -30,7 +27,19 @@ const NEAR: f64 = 0.25;
 enum Witness {
     Database,
     Kafka,
-    Both,
+    /// Both, and how long records are kept.
+    Retention,
+}
+
+impl Witness {
+    /// Of a condition that another recorder told.
+    fn of(condition: &str) -> Self {
+        match condition {
+            "broker_down" => Self::Kafka,
+            "retention_near" => Self::Retention,
+            _ => Self::Database,
+        }
+    }
 }
 
 /// Something that looks wrong at one instant.
@@ -48,10 +57,23 @@ struct Watched {
     finding: Finding,
 }
 
+/// Names of conditions; what the database has under another name was told by another build, and stays.
+const CONDITIONS: [&str; 9] = [
+    "producer_silent",
+    "producer_disconnected",
+    "consumer_gone",
+    "partition_dark",
+    "partition_quarantined",
+    "dead_letters_rising",
+    "retention_near",
+    "broker_down",
+    "kafka_unreachable",
+];
+
 /// See the module.
 #[derive(Default)]
 pub struct SystemAlarms {
-    began: Option<Timestamp>,
+    began: bool,
     watched: BTreeMap<(String, &'static str), Watched>,
     told: Option<(Timestamp, Vec<Wrong>)>,
 }
@@ -68,9 +90,11 @@ impl SystemAlarms {
         let known = |witness| match witness {
             Witness::Database => database,
             Witness::Kafka => kafka,
-            Witness::Both => database && kafka,
+            Witness::Retention => database && kafka && facts.retention.is_some(),
         };
-        let began = *self.began.get_or_insert(now);
+        if !std::mem::replace(&mut self.began, true) {
+            self.watched = active(facts, now);
+        }
         let mut found: BTreeMap<_, _> = findings(facts, topic, now)
             .into_iter()
             .filter(|finding| known(finding.witness))
@@ -96,7 +120,6 @@ impl SystemAlarms {
             condition.observe(Some(()), now, finding.on_delay, OFF_DELAY, |(), ()| false);
             self.watched.insert(key, Watched { condition, finding });
         }
-        (now.duration_since(began) >= SETTLE).then_some(())?;
         self.changed(now)
     }
 
@@ -110,6 +133,28 @@ impl SystemAlarms {
         self.told = Some((now, wrong.clone()));
         Some(wrong)
     }
+}
+
+/// What stands already: told by a recorder before this one. It goes on from there, so that nothing ends that nobody
+/// has looked at since.
+fn active(facts: &Facts, now: Timestamp) -> BTreeMap<(String, &'static str), Watched> {
+    let told = facts.tables().alarms.iter().filter(|alarm| alarm.source_type == "system" && alarm.active);
+    let known = told.filter_map(|alarm| Some((alarm, CONDITIONS.into_iter().find(|name| *name == alarm.condition)?)));
+    known
+        .map(|(alarm, condition)| {
+            let finding = Finding {
+                source: alarm.source.clone(),
+                condition,
+                severity: alarm.severity,
+                detail: alarm.detail.clone().unwrap_or_default(),
+                on_delay: SignedDuration::ZERO,
+                witness: Witness::of(condition),
+            };
+            let mut already = Condition::default();
+            already.observe(Some(()), now, SignedDuration::ZERO, OFF_DELAY, |(), ()| false);
+            ((alarm.source.clone(), condition), Watched { condition: already, finding })
+        })
+        .collect()
 }
 
 fn key(wrong: &Wrong) -> (&str, &'static str) {
@@ -208,7 +253,7 @@ fn retention(facts: &Facts, partition: &Partition, now: Timestamp) -> Option<Fin
         severity: 800,
         detail: format!("the first record that waits may be deleted in {hours:.1} h"),
         on_delay: SignedDuration::ZERO,
-        witness: Witness::Both,
+        witness: Witness::Retention,
     })
 }
 

@@ -177,7 +177,7 @@ BEGIN
     raised AS (
         INSERT INTO alarms AS a (source_type, source, condition, active, severity, activation, raised_at, changed_at,
                                  detail, written_by)
-        SELECT 'system', t.source, t.condition, true, t.severity, clock_timestamp()::text, now(), now(), t.detail, observer
+        SELECT 'system', t.source, t.condition, true, t.severity, extract(epoch FROM clock_timestamp())::text, now(), now(), t.detail, observer
           FROM told t
           LEFT JOIN alarms known ON (known.source_type, known.source, known.condition) = ('system', t.source, t.condition)
          WHERE known.active IS NOT TRUE

@@ -33,6 +33,8 @@ pub enum Command {
     Shelve(Shelve),
     /// Show a shelved alarm again
     Unshelve(Unshelve),
+    /// Forget a sensor that is gone: its state, and its alarms end
+    Forget(Forget),
     /// Limits of one sensor in place of its type's: show, set, reset
     #[command(subcommand)]
     Limits(LimitsCommand),
@@ -70,9 +72,28 @@ pub struct Which {
 pub struct Acknowledge {
     #[command(flatten)]
     which: Which,
+    /// Only this activation, as `list` names it: one that got worse since then stays to be seen
+    #[arg(long, value_name = "ID")]
+    activation: Option<String>,
     /// What there is to say
     #[arg(long, default_value = "")]
     comment: String,
+}
+
+/// The command line of `consumer alarms forget`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Forget {
+    /// The sensor
+    sensor: String,
+    /// Why
+    #[arg(long)]
+    reason: String,
+    /// Who
+    #[arg(long, env = "USER", default_value = "unknown")]
+    operator: String,
+    #[command(flatten)]
+    store: store::Options,
 }
 
 /// The command line of `consumer alarms shelve`.
@@ -188,9 +209,15 @@ fn span(text: &str) -> Result<Duration, String> {
 pub async fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::List(options) => list(&options).await,
-        Command::Acknowledge(Acknowledge { which, comment }) => {
+        Command::Acknowledge(Acknowledge { which, activation, comment }) => {
             let (store, key, by) = which.open().await?;
-            Ok(said(operator::acknowledge(&store, &key, &by, &comment).await?, "acknowledged"))
+            let seen = activation.as_deref();
+            Ok(said(operator::acknowledge(&store, &key, seen, &by, &comment).await?, "acknowledged"))
+        }
+        Command::Forget(Forget { sensor, reason, operator, store }) => {
+            let store = open(&store).await?;
+            let by = format!("operator:{operator}");
+            Ok(said(operator::forget(&store, &sensor, &by, &reason).await?, "states and alarms ended"))
         }
         Command::Shelve(Shelve { which, span, reason }) => {
             let (store, key, by) = which.open().await?;
@@ -246,8 +273,8 @@ async fn list(options: &List) -> Result<u8, Failure> {
         println!("no alarm stands");
         return Ok(exit::OK);
     }
-    let headings = ["state", "source", "condition", "level", "since", "what", "severity", "times"];
-    let mut table = Table::new(&headings, 6);
+    let headings = ["state", "source", "condition", "level", "since", "what", "activation", "severity", "times"];
+    let mut table = Table::new(&headings, 7);
     for alarm in &alarms {
         table.row([
             alarm.state.clone(),
@@ -256,6 +283,7 @@ async fn list(options: &List) -> Result<u8, Failure> {
             alarm.level.clone().unwrap_or_else(|| "-".to_owned()),
             alarm.raised_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             printable::line(&what(alarm), 90),
+            alarm.activation.clone(),
             alarm.severity.to_string(),
             alarm.activations.to_string(),
         ]);

@@ -102,9 +102,7 @@ impl<S: Copy + PartialEq> Condition<S> {
             return None;
         }
         let since = match self.pending {
-            Some((wanted, since)) if wanted == seen && since <= at => since,
-            // Worse than what was pending already: that time counts.
-            Some((Some(wanted), since)) if since <= at && seen.is_some_and(|seen| is_worse(seen, wanted)) => since,
+            Some((wanted, since)) if since <= at && self.is_same_trouble(wanted, seen, &is_worse) => since,
             _ => at,
         };
         self.pending = Some((seen, since));
@@ -115,6 +113,15 @@ impl<S: Copy + PartialEq> Condition<S> {
         };
         let delay = if is_return { off_delay } else { on_delay };
         (at.duration_since(since) >= delay).then(|| self.turn(seen, at, is_worse))
+    }
+
+    /// Whether the time that a value looked like `before` counts for what it looks like now: it is outside by as
+    /// much, or by more or less on the same side; or on its way back from what is active, however far.
+    fn is_same_trouble(&self, before: Option<S>, now: Option<S>, is_worse: impl Fn(S, S) -> bool) -> bool {
+        let milder = |way: Option<S>| self.active.is_some_and(|active| way.is_none_or(|way| is_worse(active, way)));
+        before == now
+            || before.zip(now).is_some_and(|(before, now)| is_worse(before, now) || is_worse(now, before))
+            || milder(before) && milder(now)
     }
 
     fn turn(&mut self, to: Option<S>, at: Timestamp, is_worse: impl Fn(S, S) -> bool) -> Change<S> {
@@ -204,6 +211,20 @@ mod tests {
         assert_eq!(see(&mut condition, Some(Level::High), 8), Some(What::Eased(Level::High)));
         assert_eq!(see(&mut condition, Some(Level::HighHigh), 9), None);
         assert_eq!(see(&mut condition, Some(Level::HighHigh), 11), Some(What::Worsened(Level::HighHigh)));
+    }
+
+    #[test]
+    fn a_value_that_swings_between_two_limits_is_outside_all_the_time() {
+        let mut condition = Condition::default();
+        let swinging = |second: i64| Some(if second % 2 == 0 { Level::High } else { Level::HighHigh });
+        let told: Vec<_> = (0..10).filter_map(|second| see(&mut condition, swinging(second), second)).collect();
+        assert_eq!(told[0], What::Raised(Level::High));
+        let back = |second: i64| (second % 2 == 0).then_some(Level::High);
+        see(&mut condition, Some(Level::HighHigh), 20);
+        see(&mut condition, Some(Level::HighHigh), 22);
+        assert_eq!(condition.active(), Some(Level::HighHigh));
+        let told: Vec<_> = (23..33).filter_map(|second| see(&mut condition, back(second), second)).collect();
+        assert_eq!(told[0], What::Eased(Level::High));
     }
 
     #[test]

@@ -127,6 +127,15 @@ impl Sensor {
         self.deviation.active()
     }
 
+    /// The log goes on at `place` (an operator set its offset back behind a truncation): what was taken in from
+    /// there on was of records that are gone.
+    pub fn rewind(&mut self, place: Place) {
+        let gone = |applied: &Place| {
+            (applied.log_id, applied.partition) == (place.log_id, place.partition) && applied.offset >= place.offset
+        };
+        self.applied = self.applied.filter(|applied| !gone(applied));
+    }
+
     /// Takes in a reading. One that was taken in before changes nothing: a replay tells nothing twice.
     pub fn apply(&mut self, rules: &Rules, place: Place, reading: Reading) -> Vec<Told> {
         let is_old = |applied: Place| {
@@ -150,20 +159,22 @@ impl Sensor {
     }
 
     fn against_envelope(&mut self, wanted: bool, reading: Reading) -> Option<Told> {
-        let since = *self.since.get_or_insert(reading.event_time);
+        // A first reading from the future must not put learning off for ever.
+        let since = self.since.map_or(reading.event_time, |since| since.min(reading.event_time));
+        self.since = Some(since);
         let learned = reading.event_time.duration_since(since) >= LEARN_FOR;
         let seen = self.envelope.side(reading.value).filter(|_| wanted && learned);
         let now = self.deviation.active();
         // Above and below are both unusual: swinging between them is not coming back.
         if seen.is_some() == now.is_some() {
             self.in_a_row = 0;
-            self.deviation.observe(now, reading.event_time, UNUSUAL_DELAY, UNUSUAL_DELAY, |_, _| false);
+            self.deviation.observe(now, reading.event_time, UNUSUAL_DELAY, UNUSUAL_DELAY, |_, _| true);
             return None;
         }
         self.in_a_row += 1;
         let enough = self.in_a_row >= if now.is_none() { UNUSUAL_FOR } else { USUAL_FOR };
         let delay = if enough { UNUSUAL_DELAY } else { SignedDuration::MAX };
-        let change = self.deviation.observe(seen, reading.event_time, delay, delay, |_, _| false)?;
+        let change = self.deviation.observe(seen, reading.event_time, delay, delay, |_, _| true)?;
         self.in_a_row = 0;
         let band = self.envelope.band();
         let threshold = seen.zip(band).map(|(side, (lower, upper))| if side == Side::Above { upper } else { lower });

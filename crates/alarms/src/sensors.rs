@@ -65,17 +65,28 @@ struct Watched {
 }
 
 impl Sensors {
-    /// As they were stored: id, and JSON text of [`Sensor`].
-    ///
-    /// # Errors
-    /// The sensor whose state cannot be read, and why.
-    pub fn load(rows: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
-        let mut sensors = Self::default();
+    /// As they were stored: id, and JSON text of [`Sensor`]. Reading goes on at `next`. Beside them the sensors whose
+    /// state cannot be read, and why: those are learned anew, since a partition must not stand still for one of them.
+    pub fn load(rows: impl IntoIterator<Item = (String, String)>, next: Place) -> (Self, Vec<String>) {
+        let (mut sensors, mut unreadable) = (Self::default(), Vec::new());
         for (id, state) in rows {
-            let sensor = serde_json::from_str(&state).map_err(|e| format!("the alarm state of {id}: {e}"))?;
+            let sensor = serde_json::from_str(&state).unwrap_or_else(|error| {
+                unreadable.push(format!("{id}: {error}"));
+                Sensor::default()
+            });
             sensors.add(&id, sensor);
         }
-        Ok(sensors)
+        sensors.rewind(next);
+        (sensors, unreadable)
+    }
+
+    /// Reading goes on at `next`, whatever was read before.
+    pub fn rewind(&mut self, next: Place) {
+        self.watched.iter_mut().for_each(|watched| watched.sensor.rewind(next));
+        self.events.retain(|event| {
+            (event.place.log_id, event.place.partition) != (next.log_id, next.partition)
+                || event.place.offset < next.offset
+        });
     }
 
     fn add(&mut self, id: &str, sensor: Sensor) -> usize {
@@ -155,8 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_cannot_be_read_is_named() {
-        let failed = Sensors::load([("hot".to_owned(), "{".to_owned())]).expect_err("no JSON");
-        assert!(failed.contains("hot"), "{failed}");
+    fn a_state_that_cannot_be_read_is_named_and_learned_anew() {
+        let next = Place { log_id: 1, partition: 0, offset: 7 };
+        let (mut sensors, unreadable) = Sensors::load([("hot".to_owned(), "{".to_owned())], next);
+        assert!(unreadable[0].contains("hot"), "{unreadable:?}");
+        see(&mut sensors, "hot", 7, 70.0);
+        assert_eq!(sensors.take().sensors.len(), 1);
+    }
+
+    #[test]
+    fn behind_a_truncation_the_new_records_count() {
+        let mut sensors = Sensors::default();
+        (0..10).for_each(|offset| see(&mut sensors, "hot", offset, 70.0));
+        let stored = sensors.take().sensors.into_iter();
+        let rows = stored.map(|(id, sensor)| (id.to_string(), serde_json::to_string(&sensor).expect("it serialises")));
+        let (mut sensors, _) = Sensors::load(rows, Place { log_id: 1, partition: 0, offset: 5 });
+        (5..8).for_each(|offset| see(&mut sensors, "hot", offset, 100.0));
+        assert_eq!(sensors.take().events.len(), 1);
     }
 }

@@ -39,6 +39,8 @@ pub struct Alarm {
     pub severity: i16,
     /// Whether it is chattering.
     pub chattering: bool,
+    /// What is to be acknowledged: changes when it is raised again or gets worse.
+    pub activation: String,
     /// How often it was raised.
     pub activations: i64,
     /// When last.
@@ -80,7 +82,7 @@ pub struct Counts {
 
 const COLUMNS: &str = "source_type, source, condition, alarm_state(a), active, level, severity, chattering, activations, \
      raised_at, changed_at, value, threshold, detail, acknowledged_by, acknowledged_at, acknowledge_comment, \
-     CASE WHEN shelved_until > now() THEN shelved_until END, shelved_by, shelve_reason";
+     CASE WHEN shelved_until > now() THEN shelved_until END, shelved_by, shelve_reason, activation";
 
 // Each of these is an index of its own, so that nothing reads what has long been normal.
 const ACTIVE: &str = "active";
@@ -153,6 +155,7 @@ fn alarm(row: &tokio_postgres::Row) -> Alarm {
         shelved_until: row.get(17),
         shelved_by: row.get(18),
         shelve_reason: row.get(19),
+        activation: row.get(20),
     }
 }
 

@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 pub const TABLES: [&str; 2] = ["sensor_readings", "batch_ledger"];
 /// Days that have a partition from today on, today included.
 pub const DAYS: i32 = 8;
+/// Rows that one statement of [`trim`] removes at the most.
+const TRIM_ROWS: u64 = 20_000;
 /// "millpart" in ASCII: one at a time makes or drops partitions.
 const LOCK: i64 = 0x6d69_6c6c_7061_7274;
 
@@ -172,13 +174,25 @@ pub async fn trim(store: &Store) -> Result<u64> {
     const DOING: &str = "trimming the live view";
     let client = store.pooled().await?;
     let mut trimmed = 0;
-    for statement in [
-        "DELETE FROM throughput WHERE resolution_s = 1 AND bucket < now() - interval '2 hours'",
-        "DELETE FROM throughput WHERE resolution_s = 60 AND bucket < now() - interval '31 days'",
-        "DELETE FROM event_stream WHERE recorded_at < now() - interval '31 days'",
-        "DELETE FROM alarm_events WHERE recorded_at < now() - interval '31 days'",
+    for (table, old) in [
+        ("throughput", "resolution_s = 1 AND bucket < now() - interval '2 hours'"),
+        ("throughput", "resolution_s = 60 AND bucket < now() - interval '31 days'"),
+        ("event_stream", "recorded_at < now() - interval '31 days'"),
+        ("alarm_events", "recorded_at < now() - interval '31 days'"),
     ] {
-        trimmed += client.execute(statement, &[]).await.map_err(Error::doing(DOING))?;
+        // Portions that stay far below the time-out of a statement, whatever has piled up. Rows that another consumer
+        // is trimming are left to it.
+        let portion = format!(
+            "DELETE FROM {table} WHERE ctid = ANY(ARRAY( \
+                 SELECT ctid FROM {table} WHERE {old} LIMIT {TRIM_ROWS} FOR UPDATE SKIP LOCKED))"
+        );
+        loop {
+            let removed = client.execute(&portion, &[]).await.map_err(Error::doing(DOING))?;
+            trimmed += removed;
+            if removed < TRIM_ROWS {
+                break;
+            }
+        }
     }
     Ok(trimmed)
 }

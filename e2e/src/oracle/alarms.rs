@@ -56,17 +56,26 @@ pub async fn are_exact(client: &Client) -> Result<()> {
 async fn from_readings(client: &Client) -> Result<BTreeSet<Told>> {
     let statement = "SELECT log_id, kafka_partition, kafka_offset, sensor_id, sensor_type, value, event_time \
                        FROM sensor_readings WHERE processed_by_consumer NOT LIKE 'operator:%' \
-                      ORDER BY log_id, kafka_partition, kafka_offset";
+                      ORDER BY log_id, kafka_partition, processing_timestamp, kafka_offset";
     let rows = client.query_raw(statement, std::iter::empty::<i32>()).await?;
     pin_mut!(rows);
     let book = RuleBook::default();
     let mut partitions: BTreeMap<i32, Sensors> = BTreeMap::new();
+    let mut last: Option<Place> = None;
     while let Some(row) = rows.try_next().await? {
         let place = Place { log_id: row.get(0), partition: row.get(1), offset: row.get(2) };
         let sensor_type: SensorType = row.get::<_, &str>(4).parse().map_err(anyhow::Error::msg)?;
         let reading = Reading { value: row.get(5), event_time: row.get(6) };
         let observation = Observation { sensor_id: row.get::<_, &str>(3).into(), sensor_type, reading };
-        partitions.entry(place.partition).or_default().apply(&book, place, &observation);
+        let sensors = partitions.entry(place.partition).or_default();
+        // An operator went back to where the log was cut.
+        if last.is_some_and(|last| {
+            (last.log_id, last.partition) == (place.log_id, place.partition) && last.offset >= place.offset
+        }) {
+            sensors.rewind(place);
+        }
+        sensors.apply(&book, place, &observation);
+        last = Some(place);
     }
     let events = partitions.values_mut().flat_map(|sensors| sensors.take().events);
     Ok(events

@@ -58,6 +58,8 @@ pub struct Alarm {
     pub severity: i16,
     /// Three activations within a minute or more: counted, and no longer told one by one.
     pub chattering: bool,
+    /// Names what is to be acknowledged; changes when it is raised again or gets worse.
+    pub activation: String,
     /// How often it was raised.
     pub activations: i64,
     /// When last; event time of the sensor's reading.
@@ -154,6 +156,7 @@ fn alarm(alarm: &alarms::Alarm) -> Alarm {
         level: alarm.level,
         severity: alarm.severity,
         chattering: alarm.chattering,
+        activation: alarm.activation,
         activations: alarm.activations,
         raised_at: alarm.raised_at,
         changed_at: alarm.changed_at,

@@ -135,7 +135,7 @@ async fn a_silent_producer_is_an_alarm_that_can_be_acknowledged_and_ends_when_it
     })
     .await;
     let key = Key { source_type: "system".into(), source: name.into(), condition: None };
-    assert_eq!(acknowledge(&store, &key, "operator:ann", "seen").await.expect("it is written"), 1);
+    assert_eq!(acknowledge(&store, &key, None, "operator:ann", "seen").await.expect("it is written"), 1);
     wait_until(DEADLINE, "it was seen", async || alarm().await[1] == "active_acknowledged").await;
     let beats = "UPDATE producer_health SET last_heartbeat = clock_timestamp() + interval '1 hour'";
     client.batch_execute(beats).await.expect("a heartbeat");

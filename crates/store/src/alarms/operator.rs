@@ -22,17 +22,39 @@ const TELL: &str = "INSERT INTO alarm_events (source_type, source, condition, ev
      detail, by_whom) SELECT source_type, source, condition, $4, now(), level, severity, chattering, $5, $6 FROM decided";
 const WHICH: &str = "a.source_type = $1 AND a.source = $2 AND ($3::text IS NULL OR a.condition = $3)";
 
-/// Acknowledges what stands: active, or returned before anybody saw it. How many conditions that were.
+/// Acknowledges what stands: active, or returned before anybody saw it. With `seen` only that activation: one that
+/// was raised or got worse since it was listed stays to be seen. How many conditions that were.
 ///
 /// # Errors
 /// Transient ones.
-pub async fn acknowledge(store: &Store, key: &Key, by: &str, comment: &str) -> Result<u64> {
+pub async fn acknowledge(store: &Store, key: &Key, seen: Option<&str>, by: &str, comment: &str) -> Result<u64> {
     let decide = format!(
         "WITH decided AS (UPDATE alarms a SET acknowledged_activation = activation, acknowledged_by = $6, \
                 acknowledged_at = now(), acknowledge_comment = $5 \
-          WHERE {WHICH} AND activation IS DISTINCT FROM acknowledged_activation RETURNING *) {TELL}"
+          WHERE {WHICH} AND activation IS DISTINCT FROM acknowledged_activation \
+            AND ($7::text IS NULL OR activation = $7) RETURNING *) {TELL}"
     );
-    tell(store, &decide, key, "acknowledged", by, comment, None).await
+    tell(store, &decide, key, "acknowledged", by, comment, Some(&seen)).await
+}
+
+/// Forgets a sensor that is gone (renamed, taken down, or moved to another partition with a topic that grew): its
+/// states in all partitions, and its alarms end. One that goes on reporting begins anew with the next claim. How many
+/// states and alarms that were.
+///
+/// # Errors
+/// Transient ones.
+pub async fn forget(store: &Store, sensor_id: &str, by: &str, reason: &str) -> Result<u64> {
+    let decide = format!(
+        "WITH decided AS (UPDATE alarms a SET active = false, level = NULL, changed_at = now(), \
+                acknowledged_activation = activation, acknowledged_by = $6, acknowledged_at = now(), \
+                acknowledge_comment = $5 WHERE {WHICH} AND (active OR activation IS DISTINCT FROM \
+                acknowledged_activation) RETURNING *) {TELL}"
+    );
+    let key = Key { source_type: "sensor".to_owned(), source: sensor_id.to_owned(), condition: None };
+    let ended = tell(store, &decide, &key, "returned", by, reason, None).await?;
+    let client = store.pooled().await?;
+    let removed = client.execute("DELETE FROM alarm_states WHERE sensor_id = $1", &[&sensor_id]).await;
+    Ok(ended + removed.map_err(Error::doing("forgetting a sensor"))?)
 }
 
 /// Hides alarms until a time; one that is shelved already gets the new end. How many conditions that were.

@@ -49,8 +49,10 @@ pub(super) const STATES: &str = "INSERT INTO alarm_states (target, topic, partit
        JOIN kafka_logs k USING (log_id) \
      ON CONFLICT (target, topic, partition_number, sensor_id) DO UPDATE SET state = EXCLUDED.state, updated_at = now()";
 
-/// The events in their order, and the alarm that each of them leads to. Alarms are written in the order of their
-/// keys, so that two writers of the same ones (a key that moved with a growing topic) wait instead of deadlocking.
+/// The events in their order, and the alarm that each of them leads to. A place that told the condition before tells
+/// nothing again, and stops nothing. Alarms are written in the order of their keys, so that two writers of the same
+/// ones (a key that moved with a growing topic) wait instead of deadlocking; what a batch does not say of an alarm
+/// (no new activation: empty) stays as it is then.
 pub(super) const TRANSITIONS: &str = "WITH told AS ( \
      SELECT *, l.log_id || '-' || l.partition_number || '-' || l.kafka_offset AS place \
        FROM unnest($1::int[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::smallint[], \
@@ -61,7 +63,7 @@ pub(super) const TRANSITIONS: &str = "WITH told AS ( \
      INSERT INTO alarm_events (source_type, source, condition, event, occurred_at, level, severity, chattering, told, \
             value, threshold, by_whom, log_id, partition_number, kafka_offset) \
      SELECT 'sensor', source, condition, event, occurred_at, level, severity, chattering, told, value, threshold, $14, \
-            log_id, partition_number, kafka_offset FROM told ORDER BY n), \
+            log_id, partition_number, kafka_offset FROM told ORDER BY n ON CONFLICT DO NOTHING), \
      last AS (SELECT DISTINCT ON (source, condition) * FROM told ORDER BY source, condition, n DESC), \
      since AS ( \
      SELECT source, condition, \
@@ -70,18 +72,18 @@ pub(super) const TRANSITIONS: &str = "WITH told AS ( \
             count(*) FILTER (WHERE event = 'raised') AS raised FROM told GROUP BY 1, 2) \
      INSERT INTO alarms AS a (source_type, source, condition, active, level, severity, chattering, activation, \
             activations, raised_at, changed_at, value, threshold, written_by) \
-     SELECT 'sensor', source, condition, l.event <> 'returned', l.level, \
-            CASE WHEN l.event = 'returned' THEN coalesce(old.severity, l.severity) ELSE l.severity END, l.chattering, \
-            coalesce(s.activation, old.activation, l.place), coalesce(old.activations, 0) + s.raised, \
-            coalesce(s.raised_at, old.raised_at, l.occurred_at), l.occurred_at, l.value, l.threshold, $14 \
-       FROM last l JOIN since s USING (source, condition) \
-       LEFT JOIN (SELECT source, condition, severity, activation, activations, raised_at FROM alarms \
-                   WHERE source_type = 'sensor') old USING (source, condition) \
-      ORDER BY source, condition \
+     SELECT 'sensor', source, condition, l.event <> 'returned', l.level, l.severity, l.chattering, \
+            coalesce(s.activation, ''), s.raised, coalesce(s.raised_at, l.occurred_at), l.occurred_at, l.value, \
+            l.threshold, $14 \
+       FROM last l JOIN since s USING (source, condition) ORDER BY source, condition \
      ON CONFLICT (source_type, source, condition) DO UPDATE SET active = EXCLUDED.active, level = EXCLUDED.level, \
-            severity = EXCLUDED.severity, chattering = EXCLUDED.chattering, activation = EXCLUDED.activation, \
-            activations = EXCLUDED.activations, raised_at = EXCLUDED.raised_at, changed_at = EXCLUDED.changed_at, \
-            value = EXCLUDED.value, threshold = EXCLUDED.threshold, written_by = EXCLUDED.written_by, written_at = now()";
+            severity = CASE WHEN EXCLUDED.active THEN EXCLUDED.severity ELSE a.severity END, \
+            chattering = EXCLUDED.chattering, \
+            activation = CASE WHEN EXCLUDED.activation = '' THEN a.activation ELSE EXCLUDED.activation END, \
+            activations = a.activations + EXCLUDED.activations, \
+            raised_at = CASE WHEN EXCLUDED.activations > 0 THEN EXCLUDED.raised_at ELSE a.raised_at END, \
+            changed_at = EXCLUDED.changed_at, value = EXCLUDED.value, threshold = EXCLUDED.threshold, \
+            written_by = EXCLUDED.written_by, written_at = now()";
 
 impl BatchWriter {
     /// The states of all sensors that a batch speaks of, and what is told of them.

@@ -1,6 +1,7 @@
 //! One command's change of stored offsets: all partitions in one transaction, or none.
 
 use tokio_postgres::Transaction;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::connect::{Backend, Store};
@@ -115,6 +116,11 @@ impl Row<'_> {
         let before = self.lock().await?;
         let after = decide(&before, change)
             .map_err(|why| Error::Refused(format!("partition {}: {why}; nothing was changed", self.partition)))?;
+        if let Change::Set { to, store_again: false, .. } = change
+            && *to < before.next_offset
+        {
+            self.part_with_alarms(*to).await?;
+        }
         let (claim, boot_id) = (Uuid::new_v4(), Uuid::new_v4());
         self.transaction
             .execute(
@@ -194,6 +200,19 @@ impl Row<'_> {
             leader_epoch: row.get(3),
             quarantine_reason: row.get(4),
         })
+    }
+}
+
+impl Row<'_> {
+    /// What was told of the records that a truncation took stays on record, and makes room for those that have their
+    /// offsets now.
+    async fn part_with_alarms(&self, from: i64) -> Result<()> {
+        let statement = "UPDATE alarm_events SET log_id = NULL, detail = concat_ws('; ', detail, \
+                         format('of offset %s, which was cut from the log', kafka_offset)) \
+                         WHERE log_id = $1 AND partition_number = $2 AND kafka_offset >= $3";
+        let values: [&(dyn ToSql + Sync); 3] = [&self.log_id, &self.partition, &from];
+        self.transaction.execute(statement, &values).await.map_err(Error::doing("parting with alarms of a cut"))?;
+        Ok(())
     }
 }
 
