@@ -141,11 +141,14 @@ async fn a_silent_producer_is_an_alarm_that_can_be_acknowledged_and_ends_when_it
     client.batch_execute(beats).await.expect("a heartbeat");
     wait_until(DEADLINE, "it is over", async || alarm().await == Value::Null).await;
 
-    let (_, page) = monitor.json("/api/recent-alerts?limit=1").await;
-    let happened = |page: &Value| page["events"][0]["event"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(happened(&page), "returned", "{page}");
-    let (_, next) = monitor.json(&format!("/api/recent-alerts?limit=1&before={}", page["next_before"])).await;
-    assert_eq!(happened(&next), "acknowledged", "{next}");
+    let (_, all) = monitor.json("/api/recent-alerts").await;
+    let all = all["events"].as_array().expect("a list").clone();
+    let happened: Vec<&Value> =
+        all.iter().filter(|event| event["source"] == name).map(|event| &event["event"]).collect();
+    assert_eq!(happened, ["returned", "acknowledged", "raised"], "newest first");
+    let newest = all[0]["id"].as_i64().expect("a number");
+    let (_, page) = monitor.json(&format!("/api/recent-alerts?limit=2&before={newest}")).await;
+    assert_eq!((&page["events"][0], &page["events"][1], &page["next_before"]), (&all[1], &all[2], &all[2]["id"]));
 }
 
 #[tokio::test]
