@@ -37,6 +37,10 @@ async fn main() -> Result<()> {
     for (name, says, picture) in KILLS {
         make(&["kill", &format!("NAME={name}")])?;
         page.verdict(says).await;
+        if name == "temperature-sensor" {
+            let alarm = format!("return document.querySelector('#alarms').textContent.includes('{name}')");
+            page.until("its alarm stands", &alarm).await;
+        }
         shoot(&page, &folder, picture).await;
         make(&["start", &format!("NAME={name}")])?;
         page.verdict(&["Healthy"]).await;
