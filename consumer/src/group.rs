@@ -75,11 +75,13 @@ impl Options {
             // answer it lost (docs/kafka-notes.md), and the group waits this long for it. The poll thread
             // never stays away for a fraction of it. librdkafka wants it no shorter than the session.
             .set("max.poll.interval.ms", self.session_timeout_ms.max(10_000).to_string())
-            // The default of 1000 starves a fast consumer; the queue bound is most of the memory.
+            // The default of 1000 starves a fast consumer. Most of the memory is what is fetched and not read: it lies
+            // there unpacked, eight times the size of lz4'd JSON, with an object a record. 1 MiB a fetch and
+            // partition made that 200 MiB; a quarter makes it 80 at the same speed (docs/performance.md).
             .set("fetch.queue.backoff.ms", "20")
-            .set("queued.min.messages", "50000")
-            .set("queued.max.messages.kbytes", "32768")
-            .set("fetch.message.max.bytes", "1048576");
+            .set("queued.min.messages", "10000")
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.message.max.bytes", "262144");
         match self.protocol {
             Protocol::Consumer => config.set("group.protocol", "consumer"),
             Protocol::Classic => {

@@ -110,8 +110,8 @@ fn reader(site: &Site) -> Result<BaseConsumer> {
         .set("group.id", "bench-reader")
         .set("enable.auto.commit", "false")
         .set("fetch.queue.backoff.ms", "20")
-        .set("queued.min.messages", "50000")
-        .set("queued.max.messages.kbytes", "32768");
+        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", "4096");
     let consumer: BaseConsumer = config.create()?;
     let mut partitions = TopicPartitionList::new();
     for partition in 0..SENSOR_READINGS.partitions {
