@@ -67,13 +67,13 @@ pub async fn run(options: &Options) -> Result<String> {
     let client = pipeline.connect().await?;
     let statement = format!(
         "WITH seen AS (
-             SELECT floor(extract(epoch FROM r.event_time - min(r.event_time) OVER ()) / {WINDOW_S}) AS number,
+             SELECT floor(extract(epoch FROM r.event_time - min(r.event_time) OVER ()) / {WINDOW_S})::float8 AS number,
                     1000 * extract(epoch FROM c.committed_at - r.event_time)::float8 AS ms
                FROM sensor_readings r
                JOIN batch_ledger_commits c ON c.log_id = r.log_id AND c.partition_number = r.kafka_partition
                 AND c.stored_at = r.processing_timestamp)
          SELECT percentile_cont(array[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY ms) FROM seen
-          WHERE number >= $1 GROUP BY number HAVING count(*) > 0.9 * {WINDOW_S} * $2 ORDER BY number LIMIT $3"
+          WHERE number >= $1 GROUP BY number HAVING count(*) > 0.9 * {WINDOW_S} * $2::float8 ORDER BY number LIMIT $3"
     );
     let first = f64::from(WARM_UP_S / WINDOW_S);
     let windows = i64::from(options.windows);
