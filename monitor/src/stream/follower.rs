@@ -23,14 +23,13 @@ impl Hub {
         loop {
             let ended = tokio::select! {
                 () = stop.requested() => return Ok(()),
-                Err(error) = self.follow_connection(&mut told) => error,
+                Err(error) = self.follow_connection(&mut told, &mut failing) => error,
             };
-            if failing {
+            if std::mem::replace(&mut failing, true) {
                 debug!(error = ended.chain(), "no events");
             } else {
                 warn!(error = ended.chain(), "no events; tried again");
             }
-            failing = true;
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 () = sleep(RETRY) => {}
@@ -38,10 +37,11 @@ impl Hub {
         }
     }
 
-    /// `told` is the number of the last event that was handed on.
-    async fn follow_connection(&self, told: &mut Option<i64>) -> store::Result<Infallible> {
+    /// `told` is the number of the last event that was handed on. An outage is warned of once, until it is over.
+    async fn follow_connection(&self, told: &mut Option<i64>, failing: &mut bool) -> store::Result<Infallible> {
         let mut listener = Listener::connect(&self.store, Channel::Stream).await?;
         let newest = latest(&self.store).await?;
+        *failing = false;
         let mut last = told.map_or(newest, |told| told.min(newest));
         if told.is_some_and(|told| told > newest) {
             // Nobody listens: then nobody has seen more.
