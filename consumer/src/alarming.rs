@@ -1,7 +1,7 @@
 //! Between the alarms (`crates/alarms`, which know no database) and the store (which knows no alarms).
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alarms::{Event, InvalidLimits, Limits, RuleBook, Rules, Sensor};
@@ -75,29 +75,48 @@ pub fn stored(rules: &Rules) -> store::alarms::Limits {
     }
 }
 
-/// Reads the limits and lets the buffer follow them. Done with each claim, so that nothing is held against limits
-/// that were never asked for.
-///
-/// # Errors
-/// Transient ones; the rules stay as they are.
-pub async fn refresh(store: &Store, buffer: &Buffer) -> Result<(), store::Error> {
-    let limits = store::alarms::limits(store).await?;
-    buffer.follow(book(&limits));
-    Ok(())
+/// Keeps the buffer's rules up with `alarm_limits`.
+pub struct Limiter {
+    store: Store,
+    buffer: Arc<Buffer>,
+    /// As they were read last; `None` before the first time.
+    known: Mutex<Option<HashMap<String, store::alarms::Limits>>>,
 }
 
-/// Keeps the buffer's rules up with `alarm_limits` until `stop`.
-///
-/// # Errors
-/// None: while the database is away the rules stay as they are.
-pub async fn follow_limits(store: Store, buffer: Arc<Buffer>, stop: Shutdown) -> Result<(), store::Error> {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.requested() => return Ok(()),
+impl Limiter {
+    /// Nothing is read yet.
+    pub fn new(store: Store, buffer: Arc<Buffer>) -> Self {
+        Self { store, buffer, known: Mutex::default() }
+    }
+
+    /// Reads the limits and lets the buffer follow them, if they changed. Done before each claim, so that nothing is
+    /// held against limits that were never asked for.
+    ///
+    /// # Errors
+    /// Transient ones; the rules stay as they are.
+    pub async fn refresh(&self) -> Result<(), store::Error> {
+        let limits = store::alarms::limits(&self.store).await?;
+        let mut known = self.known.lock().expect("nothing panics while it holds this lock");
+        if known.as_ref() != Some(&limits) {
+            self.buffer.follow(book(&limits));
+            *known = Some(limits);
         }
-        if let Err(error) = refresh(&store, &buffer).await {
-            tracing::debug!(error = error.chain(), "alarm limits; read again soon");
+        Ok(())
+    }
+
+    /// Refreshes every few seconds until `stop`.
+    ///
+    /// # Errors
+    /// None: while the database is away the rules stay as they are.
+    pub async fn run(self: Arc<Self>, stop: Shutdown) -> Result<(), store::Error> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.requested() => return Ok(()),
+            }
+            if let Err(error) = self.refresh().await {
+                tracing::debug!(error = error.chain(), "alarm limits; read again soon");
+            }
         }
     }
 }

@@ -10,7 +10,7 @@
 //! belongs to another one is discarded, here and when a batch is sent again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use alarms::{Changes, Observation, Place, RuleBook, Sensors};
 use bytes::Bytes;
@@ -81,7 +81,7 @@ pub struct Taken {
 struct Inner {
     /// Duties under which appending is allowed, and the state that travels with each.
     duties: BTreeMap<i32, (Duty, Sensors)>,
-    rules: Arc<RuleBook>,
+    rules: RuleBook,
     growing: BTreeMap<i32, (Duty, Growing)>,
     in_flight: BTreeMap<i32, Incarnation>,
     records: usize,
@@ -118,10 +118,7 @@ impl Buffer {
 
     /// What readings are held against from now on.
     pub fn follow(&self, rules: RuleBook) {
-        let mut inner = self.lock();
-        if *inner.rules != rules {
-            inner.rules = Arc::new(rules);
-        }
+        self.lock().rules = rules;
     }
 
     /// Ends whatever incarnation the partition has. Returns how many records were discarded; the

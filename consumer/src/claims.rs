@@ -19,8 +19,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use crate::alarming;
-use crate::buffer::{Buffer, Incarnation};
+use crate::alarming::Limiter;
+use crate::buffer::Incarnation;
 use crate::judgement::{Log, QUARANTINE_AFTER, Verdict, judge};
 use crate::metrics::Metrics;
 use crate::writer::{Claimed, Condition, Reply};
@@ -82,8 +82,8 @@ pub struct Claims {
     pub boot_id: Uuid,
     /// Where a first claim begins.
     pub start: Start,
-    /// Told the limits that alarms have from the claim on.
-    pub buffer: Arc<Buffer>,
+    /// Asked for the limits that alarms have from the claim on.
+    pub limiter: Arc<Limiter>,
     /// Asked for the log.
     pub inspector: Arc<Inspector>,
     /// To the poll thread.
@@ -177,6 +177,7 @@ impl Claims {
         let view = self.inspector.topic(&self.topic).await?;
         let log = self.log_partition(&view, partition);
         let start_offset = self.start_offset(partition).await?;
+        self.limiter.refresh().await?;
         let locked = lock(&self.store, self.target, &log, writer).await?;
         if !self.is_current(request) {
             // Waiting took long enough for the partition to go: another owner's row is left alone.
@@ -206,7 +207,6 @@ impl Claims {
             Verdict::Take { start_offset, backlog } => {
                 let ended = locked.ended().to_vec();
                 let states = locked.sensor_states().await?;
-                alarming::refresh(&self.store, &self.buffer).await?;
                 let taken = locked.take(&claimant, start_offset, backlog).await?;
                 let next = Place { log_id: taken.log_id, partition, offset: taken.next_offset };
                 let (sensors, unreadable) = Sensors::load(states, next);

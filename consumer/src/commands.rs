@@ -13,11 +13,13 @@ mod printable;
 mod retention;
 mod table;
 mod verify;
+mod who;
 
 use clap::{Parser, Subcommand};
 use configuration::Effective;
 use failure::Failure;
 use lifecycle::exit;
+use store::{Store, schema_version};
 
 /// What the commands call themselves towards brokers and database.
 const CLIENT_ID: &str = "consumer-command";
@@ -71,6 +73,13 @@ pub fn run(program: Program, settings: &Effective) -> u8 {
         Command::Offsets(command) => finish(offsets::run(command)),
         Command::Retention(options) => finish(retention::run(options)),
     }
+}
+
+/// The database of a command that needs its schema.
+async fn open(options: &store::Options) -> Result<Store, Failure> {
+    let store = Store::new(options, CLIENT_ID)?;
+    schema_version::check(&store).await?;
+    Ok(store)
 }
 
 /// Runs a command that is a future and says why it failed.

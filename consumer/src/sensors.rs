@@ -20,7 +20,7 @@ use store::{Store, schema_version};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use crate::alarming;
+use crate::alarming::Limiter;
 use crate::buffer::{Buffer, Limits};
 use crate::claims::{Claims, Start};
 use crate::heartbeat::{Beats, watch_log_ends};
@@ -182,8 +182,9 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
     tasks.spawn("heartbeat", |stop| beats.run(stop));
     let days = store.clone();
     tasks.spawn("upkeep", |stop| upkeep::run(days, stop));
-    let (limits_store, watched_buffer) = (store.clone(), Arc::clone(&buffer));
-    tasks.spawn("limits", |stop| alarming::follow_limits(limits_store, watched_buffer, stop));
+    let limiter = Arc::new(Limiter::new(store.clone(), Arc::clone(&buffer)));
+    let limits = Arc::clone(&limiter);
+    tasks.spawn("limits", |stop| limits.run(stop));
     let (log_ends, ends_status) = (Arc::clone(&inspector), Arc::clone(&status));
     let ends_topic = options.topic.clone();
     tasks.spawn("log-ends", |stop| watch_log_ends(log_ends, ends_topic, ends_status, stop));
@@ -209,7 +210,7 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
         consumer_id: options.id.clone(),
         boot_id,
         start: options.start,
-        buffer: Arc::clone(&buffer),
+        limiter,
         inspector,
         replies,
         condition: watched.clone(),

@@ -6,6 +6,9 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use http::Problem;
@@ -252,27 +255,38 @@ impl Api {
 
 fn window(query: &HashMap<String, String>) -> Result<u32, String> {
     let (least, default, most) = WINDOW;
-    if let Some(unknown) = query.keys().find(|key| *key != "window_seconds") {
-        return Err(format!("{unknown}: no such parameter; there is window_seconds"));
-    }
-    let Some(given) = query.get("window_seconds") else { return Ok(default) };
-    let window = given.parse().ok().filter(|window| (least..=most).contains(window));
-    window.ok_or_else(|| format!("window_seconds: a whole number from {least} to {most}"))
+    only(query, &["window_seconds"])?;
+    whole_number(query, "window_seconds", default, least..=most)
 }
 
 /// Limit and cursor of a page of events.
 fn page(query: &HashMap<String, String>) -> Result<(i64, i64), String> {
-    if let Some(unknown) = query.keys().find(|key| !matches!(key.as_str(), "limit" | "before")) {
-        return Err(format!("{unknown}: no such parameter; there are limit and before"));
-    }
-    let number = |name: &str, default: i64, most: i64| match query.get(name) {
-        None => Ok(default),
-        Some(given) => {
-            let number = given.parse().ok().filter(|number| (1..=most).contains(number));
-            number.ok_or_else(|| format!("{name}: a whole number from 1 to {most}"))
+    only(query, &["limit", "before"])?;
+    let limit = whole_number(query, "limit", EVENTS, 1..=MOST_EVENTS)?;
+    Ok((limit, whole_number(query, "before", i64::MAX, 1..=i64::MAX)?))
+}
+
+/// Refuses parameters that there are not.
+fn only(query: &HashMap<String, String>, names: &[&str]) -> Result<(), String> {
+    match query.keys().find(|key| !names.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            Err(format!("{unknown}: no such parameter; there {verb} {}", names.join(" and ")))
         }
-    };
-    Ok((number("limit", EVENTS, MOST_EVENTS)?, number("before", i64::MAX, i64::MAX)?))
+    }
+}
+
+/// A parameter within its bounds; the default where it is not given.
+fn whole_number<N: Copy + Display + FromStr + PartialOrd>(
+    query: &HashMap<String, String>,
+    name: &str,
+    default: N,
+    bounds: RangeInclusive<N>,
+) -> Result<N, String> {
+    let Some(given) = query.get(name) else { return Ok(default) };
+    let number = given.parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| format!("{name}: a whole number from {} to {}", bounds.start(), bounds.end()))
 }
 
 fn json(value: &impl serde::Serialize) -> Response {

@@ -48,10 +48,12 @@ pub async fn run(store: Store, facts: watch::Receiver<Facts>, topic: String, sto
 
 /// `Ok` when somebody else is the recorder. What is wrong with it is said once, until it works again.
 async fn record(store: &Store, facts: &watch::Receiver<Facts>, topic: &str, said: &mut bool) -> store::Result<()> {
-    let recorder = Recorder::begin(store).await?;
+    let Some(recorder) = Recorder::begin(store).await? else {
+        *said = false;
+        return Ok(());
+    };
     let mut listener = Listener::connect(store, Channel::Outbox).await?;
     *said = false;
-    let Some(recorder) = recorder else { return Ok(()) };
     info!("this monitor numbers the events");
     // From here on: what another recorder told is not ours to know.
     let mut alarms = SystemAlarms::default();

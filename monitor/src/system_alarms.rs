@@ -31,44 +31,54 @@ enum Witness {
     Retention,
 }
 
-impl Witness {
-    /// Of a condition that another recorder told.
-    fn of(condition: &str) -> Self {
-        match condition {
-            "broker_down" => Self::Kafka,
-            "retention_near" => Self::Retention,
-            _ => Self::Database,
-        }
-    }
+/// What can be wrong: the same of every source.
+#[derive(Debug)]
+struct Kind {
+    /// As in `alarms.condition`.
+    name: &'static str,
+    severity: i16,
+    on_delay: SignedDuration,
+    witness: Witness,
 }
+
+const fn kind(name: &'static str, severity: i16, on_delay_s: i64, witness: Witness) -> Kind {
+    Kind { name, severity, on_delay: SignedDuration::from_secs(on_delay_s), witness }
+}
+
+static PRODUCER_SILENT: Kind = kind("producer_silent", 700, 3, Witness::Database);
+static PRODUCER_DISCONNECTED: Kind = kind("producer_disconnected", 700, 3, Witness::Database);
+static CONSUMER_GONE: Kind = kind("consumer_gone", 700, 3, Witness::Database);
+static PARTITION_DARK: Kind = kind("partition_dark", 900, 10, Witness::Database);
+static PARTITION_QUARANTINED: Kind = kind("partition_quarantined", 900, 0, Witness::Database);
+static DEAD_LETTERS_RISING: Kind = kind("dead_letters_rising", 500, 0, Witness::Database);
+static RETENTION_NEAR: Kind = kind("retention_near", 800, 0, Witness::Retention);
+static BROKER_DOWN: Kind = kind("broker_down", 700, 5, Witness::Kafka);
+static KAFKA_UNREACHABLE: Kind = kind("kafka_unreachable", 900, 5, Witness::Database);
+
+/// All of them; what the database has under another name was told by another build, and stays.
+static KINDS: [&Kind; 9] = [
+    &PRODUCER_SILENT,
+    &PRODUCER_DISCONNECTED,
+    &CONSUMER_GONE,
+    &PARTITION_DARK,
+    &PARTITION_QUARANTINED,
+    &DEAD_LETTERS_RISING,
+    &RETENTION_NEAR,
+    &BROKER_DOWN,
+    &KAFKA_UNREACHABLE,
+];
 
 /// Something that looks wrong at one instant.
 struct Finding {
+    kind: &'static Kind,
     source: String,
-    condition: &'static str,
-    severity: i16,
     detail: String,
-    on_delay: SignedDuration,
-    witness: Witness,
 }
 
 struct Watched {
     condition: Condition<()>,
     finding: Finding,
 }
-
-/// Names of conditions; what the database has under another name was told by another build, and stays.
-const CONDITIONS: [&str; 9] = [
-    "producer_silent",
-    "producer_disconnected",
-    "consumer_gone",
-    "partition_dark",
-    "partition_quarantined",
-    "dead_letters_rising",
-    "retention_near",
-    "broker_down",
-    "kafka_unreachable",
-];
 
 /// See the module.
 #[derive(Default)]
@@ -97,28 +107,25 @@ impl SystemAlarms {
         }
         let mut found: BTreeMap<_, _> = findings(facts, topic, now)
             .into_iter()
-            .filter(|finding| known(finding.witness))
-            .map(|finding| ((finding.source.clone(), finding.condition), finding))
+            .filter(|finding| known(finding.kind.witness))
+            .map(|finding| ((finding.source.clone(), finding.kind.name), finding))
             .collect();
-        self.watched.retain(|key, watched| {
-            let Watched { condition, finding } = watched;
-            match found.remove(key) {
-                Some(again) => {
-                    *finding = again;
-                    condition.observe(Some(()), now, finding.on_delay, OFF_DELAY, |(), ()| false);
-                }
-                None if known(finding.witness) => {
-                    condition.observe(None, now, finding.on_delay, OFF_DELAY, |(), ()| false);
-                    return condition.active().is_some();
-                }
-                None => {}
+        self.watched.retain(|key, watched| match found.remove(key) {
+            Some(again) => {
+                watched.finding = again;
+                watched.look(true, now);
+                true
             }
-            true
+            None if known(watched.finding.kind.witness) => {
+                watched.look(false, now);
+                watched.condition.active().is_some()
+            }
+            None => true,
         });
         for (key, finding) in found {
-            let mut condition = Condition::default();
-            condition.observe(Some(()), now, finding.on_delay, OFF_DELAY, |(), ()| false);
-            self.watched.insert(key, Watched { condition, finding });
+            let mut watched = Watched { condition: Condition::default(), finding };
+            watched.look(true, now);
+            self.watched.insert(key, watched);
         }
         self.changed(now)
     }
@@ -139,22 +146,23 @@ impl SystemAlarms {
 /// has looked at since.
 fn active(facts: &Facts, now: Timestamp) -> BTreeMap<(String, &'static str), Watched> {
     let told = facts.tables().alarms.iter().filter(|alarm| alarm.source_type == "system" && alarm.active);
-    let known = told.filter_map(|alarm| Some((alarm, CONDITIONS.into_iter().find(|name| *name == alarm.condition)?)));
+    let known = told.filter_map(|alarm| Some((alarm, KINDS.into_iter().find(|kind| kind.name == alarm.condition)?)));
     known
-        .map(|(alarm, condition)| {
-            let finding = Finding {
-                source: alarm.source.clone(),
-                condition,
-                severity: alarm.severity,
-                detail: alarm.detail.clone().unwrap_or_default(),
-                on_delay: SignedDuration::ZERO,
-                witness: Witness::of(condition),
-            };
-            let mut already = Condition::default();
-            already.observe(Some(()), now, SignedDuration::ZERO, OFF_DELAY, |(), ()| false);
-            ((alarm.source.clone(), condition), Watched { condition: already, finding })
+        .map(|(alarm, kind)| {
+            let (source, detail) = (alarm.source.clone(), alarm.detail.clone().unwrap_or_default());
+            let mut condition = Condition::default();
+            condition.observe(Some(()), now, SignedDuration::ZERO, OFF_DELAY, |(), ()| false);
+            ((source.clone(), kind.name), Watched { condition, finding: Finding { kind, source, detail } })
         })
         .collect()
+}
+
+impl Watched {
+    /// Whether it looks wrong now.
+    fn look(&mut self, wrong: bool, now: Timestamp) {
+        let seen = wrong.then_some(());
+        self.condition.observe(seen, now, self.finding.kind.on_delay, OFF_DELAY, |(), ()| false);
+    }
 }
 
 fn key(wrong: &Wrong) -> (&str, &'static str) {
@@ -163,12 +171,8 @@ fn key(wrong: &Wrong) -> (&str, &'static str) {
 
 impl Finding {
     fn wrong(&self) -> Wrong {
-        Wrong {
-            source: self.source.clone(),
-            condition: self.condition,
-            severity: self.severity,
-            detail: self.detail.clone(),
-        }
+        let Kind { name, severity, .. } = *self.kind;
+        Wrong { source: self.source.clone(), condition: name, severity, detail: self.detail.clone() }
     }
 }
 
@@ -180,66 +184,59 @@ fn findings(facts: &Facts, topic: &str, now: Timestamp) -> Vec<Finding> {
     findings.extend(state.partitions.iter().filter_map(partition));
     findings.extend(state.partitions.iter().filter_map(|partition| retention(facts, partition, now)));
     findings.extend(state.system.brokers.iter().filter(|broker| !broker.up).map(|broker| Finding {
+        kind: &BROKER_DOWN,
         source: format!("broker {}", broker.id),
-        condition: "broker_down",
-        severity: 700,
         detail: "the cluster does not list it: it is down or fenced".to_owned(),
-        on_delay: SignedDuration::from_secs(5),
-        witness: Witness::Kafka,
     }));
     findings.extend(facts.cluster.failing.as_ref().map(|(_, error)| Finding {
+        kind: &KAFKA_UNREACHABLE,
         source: "kafka".to_owned(),
-        condition: "kafka_unreachable",
-        severity: 900,
         detail: error.clone(),
-        on_delay: SignedDuration::from_secs(5),
-        witness: Witness::Database,
     }));
     let letters: u64 = facts.tables().seconds.iter().map(|sums| sums.dead_letters).sum();
     findings.extend((letters > 0).then(|| Finding {
+        kind: &DEAD_LETTERS_RISING,
         source: topic.to_owned(),
-        condition: "dead_letters_rising",
-        severity: 500,
         detail: format!("{letters} records of the last minute were no events: consumer dead-letters list"),
-        on_delay: SignedDuration::ZERO,
-        witness: Witness::Database,
     }));
     findings
 }
 
+/// What a process that fell silent has in common with every other.
+const SILENT: &str = "no heartbeat, and it did not say that it stops";
+
 fn producer(producer: &Producer) -> Option<Finding> {
-    let (condition, detail) = match (producer.status.as_str(), producer.connection_status.as_str()) {
-        ("silent", _) => ("producer_silent", "no heartbeat, and it did not say that it stops".to_owned()),
+    let (kind, detail) = match (producer.status.as_str(), producer.connection_status.as_str()) {
+        ("silent", _) => (&PRODUCER_SILENT, SILENT.to_owned()),
         ("stopped", _) => return None,
         (_, "disconnected") => {
-            ("producer_disconnected", format!("no broker; {} messages wait in its queue", producer.messages_waiting))
+            (&PRODUCER_DISCONNECTED, format!("no broker; {} messages wait in its queue", producer.messages_waiting))
         }
         _ => return None,
     };
-    let (source, on_delay) = (producer.producer_id.clone(), SignedDuration::from_secs(3));
-    Some(Finding { source, condition, severity: 700, detail, on_delay, witness: Witness::Database })
+    Some(Finding { kind, source: producer.producer_id.clone(), detail })
 }
 
 fn consumer(consumer: &Consumer) -> Option<Finding> {
     (consumer.status == "silent").then(|| Finding {
+        kind: &CONSUMER_GONE,
         source: consumer.consumer_id.clone(),
-        condition: "consumer_gone",
-        severity: 700,
-        detail: "no heartbeat, and it did not say that it stops".to_owned(),
-        on_delay: SignedDuration::from_secs(3),
-        witness: Witness::Database,
+        detail: SILENT.to_owned(),
     })
 }
 
 fn partition(partition: &Partition) -> Option<Finding> {
-    let reason = partition.reason.clone().unwrap_or_else(|| partition.state.clone());
-    let (condition, on_delay) = match partition.state.as_str() {
-        "quarantined" => ("partition_quarantined", SignedDuration::ZERO),
-        _ if !partition.read => ("partition_dark", SignedDuration::from_secs(10)),
+    let kind = match partition.state.as_str() {
+        "quarantined" => &PARTITION_QUARANTINED,
+        _ if !partition.read => &PARTITION_DARK,
         _ => return None,
     };
-    let source = format!("{} {}", partition.topic, partition.partition);
-    Some(Finding { source, condition, severity: 900, detail: reason, on_delay, witness: Witness::Database })
+    let detail = partition.reason.clone().unwrap_or_else(|| partition.state.clone());
+    Some(Finding { kind, source: source(partition), detail })
+}
+
+fn source(partition: &Partition) -> String {
+    format!("{} {}", partition.topic, partition.partition)
 }
 
 /// Records that wait may be deleted before they are read.
@@ -247,14 +244,8 @@ fn retention(facts: &Facts, partition: &Partition, now: Timestamp) -> Option<Fin
     let (left, whole) = (facts.retention_left(partition.partition, now)?, facts.retention?);
     (partition.lag_records? > 0 && left.as_secs_f64() < NEAR * whole.as_secs_f64()).then_some(())?;
     let hours = left.as_secs_f64().max(0.0) / 3600.0;
-    Some(Finding {
-        source: format!("{} {}", partition.topic, partition.partition),
-        condition: "retention_near",
-        severity: 800,
-        detail: format!("the first record that waits may be deleted in {hours:.1} h"),
-        on_delay: SignedDuration::ZERO,
-        witness: Witness::Retention,
-    })
+    let detail = format!("the first record that waits may be deleted in {hours:.1} h");
+    Some(Finding { kind: &RETENTION_NEAR, source: source(partition), detail })
 }
 
 #[cfg(test)]

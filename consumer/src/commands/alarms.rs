@@ -8,12 +8,13 @@ use consumer::alarming;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::exit;
 use schema::SensorType;
+use store::Store;
 use store::alarms::operator::{self, Key};
 use store::alarms::{Alarm, Limits, limits, standing};
-use store::{Store, schema_version};
 
 use super::table::Table;
-use super::{CLIENT_ID, Failure, printable};
+use super::who::Who;
+use super::{Failure, open, printable};
 
 /// Exit code: there is no such alarm, or nothing to decide about it.
 const NOTHING: u8 = 1;
@@ -59,9 +60,8 @@ pub struct Which {
     /// The source is of the system, not a sensor
     #[arg(long)]
     system: bool,
-    /// Who
-    #[arg(long, env = "USER", default_value = "unknown")]
-    operator: String,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     store: store::Options,
 }
@@ -89,9 +89,8 @@ pub struct Forget {
     /// Why
     #[arg(long)]
     reason: String,
-    /// Who
-    #[arg(long, env = "USER", default_value = "unknown")]
-    operator: String,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     store: store::Options,
 }
@@ -168,9 +167,8 @@ pub struct SetLimits {
     /// Why
     #[arg(long)]
     reason: String,
-    /// Who
-    #[arg(long, env = "USER", default_value = "unknown")]
-    operator: String,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     store: store::Options,
 }
@@ -214,10 +212,9 @@ pub async fn run(command: Command) -> Result<u8, Failure> {
             let seen = activation.as_deref();
             Ok(said(operator::acknowledge(&store, &key, seen, &by, &comment).await?, "acknowledged"))
         }
-        Command::Forget(Forget { sensor, reason, operator, store }) => {
+        Command::Forget(Forget { sensor, reason, who, store }) => {
             let store = open(&store).await?;
-            let by = format!("operator:{operator}");
-            Ok(said(operator::forget(&store, &sensor, &by, &reason).await?, "states and alarms ended"))
+            Ok(said(operator::forget(&store, &sensor, &who.name(), &reason).await?, "states and alarms ended"))
         }
         Command::Shelve(Shelve { which, span, reason }) => {
             let (store, key, by) = which.open().await?;
@@ -243,14 +240,8 @@ impl Which {
         let store = open(&self.store).await?;
         let source_type = if self.system { "system" } else { "sensor" };
         let key = Key { source_type: source_type.to_owned(), source: self.source, condition: self.condition };
-        Ok((store, key, format!("operator:{}", self.operator)))
+        Ok((store, key, self.who.name()))
     }
-}
-
-async fn open(options: &store::Options) -> Result<Store, Failure> {
-    let store = Store::new(options, CLIENT_ID)?;
-    schema_version::check(&store).await?;
-    Ok(store)
 }
 
 fn said(changed: u64, what: &str) -> u8 {
@@ -368,8 +359,7 @@ async fn set_limits(options: SetLimits) -> Result<u8, Failure> {
     }
     own.deviation = options.deviation.unwrap_or(own.deviation);
     alarming::rules(&own).map_err(|error| Failure::Usage(error.to_string()))?;
-    let by = format!("operator:{}", options.operator);
-    operator::set_limits(&store, &options.sensor, &own, &by, &options.reason).await?;
+    operator::set_limits(&store, &options.sensor, &own, &options.who.name(), &options.reason).await?;
     println!("{}: in force within seconds", options.sensor);
     Ok(exit::OK)
 }

@@ -3,13 +3,14 @@
 use clap::{ArgGroup, Args, Subcommand};
 use lifecycle::exit;
 use schema::ReasonCode;
+use store::Store;
 use store::dead_letters::{Filter, Letter, MAX_PAGE, Replay, counts, get, page, replay};
 use store::verify::TARGETS;
-use store::{Store, schema_version};
 
 use super::printable::{self, bytes};
 use super::table::Table;
-use super::{CLIENT_ID, Failure};
+use super::who::Who;
+use super::{Failure, open};
 
 /// Exit code: some letters were not replayed.
 const SOME_LEFT: u8 = 1;
@@ -78,9 +79,8 @@ pub struct Again {
     /// The table that the records were meant for
     #[arg(long, default_value = TARGETS[0], value_parser = TARGETS)]
     target: String,
-    /// Who
-    #[arg(long, env = "USER", default_value = "unknown")]
-    operator: String,
+    #[command(flatten)]
+    who: Who,
     #[command(flatten)]
     store: store::Options,
 }
@@ -96,12 +96,6 @@ pub async fn run(command: Command) -> Result<u8, Failure> {
         Command::Show(options) => show(options).await,
         Command::Replay(options) => replay_all(options).await,
     }
-}
-
-async fn open(options: &store::Options) -> Result<Store, Failure> {
-    let store = Store::new(options, CLIENT_ID)?;
-    schema_version::check(&store).await?;
-    Ok(store)
 }
 
 async fn list(options: List) -> Result<u8, Failure> {
@@ -176,7 +170,7 @@ struct Tally {
 
 async fn replay_all(options: Again) -> Result<u8, Failure> {
     let store = open(&options.store).await?;
-    let by = format!("operator:{}", options.operator);
+    let by = options.who.name();
     let mut tally = Tally::default();
     for &id in &options.ids {
         replay_one(&store, id, &by, &mut tally).await?;

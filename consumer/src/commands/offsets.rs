@@ -7,11 +7,12 @@ use clap::{Args, Subcommand};
 use kafka::Inspector;
 use kafka::inspector::{Bounds, TopicView};
 use lifecycle::exit;
+use store::Store;
 use store::offsets::{Change, Changed, Operator, Stored, all, change};
 use store::verify::TARGETS;
-use store::{Store, schema_version};
 
-use super::{CLIENT_ID, Failure};
+use super::who::Who;
+use super::{CLIENT_ID, Failure, open};
 
 mod show;
 
@@ -62,9 +63,8 @@ pub struct Audit {
     /// Why; kept in the ledger and shown by `consumer verify`
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Who
-    #[arg(long, env = "USER", default_value = "unknown")]
-    operator: String,
+    #[command(flatten)]
+    who: Who,
 }
 
 /// The command line of `consumer offsets adopt`.
@@ -183,8 +183,7 @@ impl Topic {
             return Err(Failure::Usage("--reason is empty: say why, it is kept in the ledger".into()));
         }
         let inspector = Inspector::new(&place.kafka, CLIENT_ID).map_err(Failure::Usage)?;
-        let store = Store::new(&place.store, CLIENT_ID)?;
-        schema_version::check(&store).await?;
+        let store = open(&place.store).await?;
         let view = inspector.topic(&place.topic).await?;
         let mut stored = all(&store, &place.target).await?;
         stored.retain(|s| s.topic_id == view.topic_id && s.cluster_id == view.cluster_id);
@@ -227,8 +226,7 @@ impl Topic {
     }
 
     async fn apply(&self, place: &Place, audit: &Audit, changes: &[(i32, Change)]) -> Result<u8, Failure> {
-        let operator =
-            Operator { consumer_id: format!("operator:{}", audit.operator), reason: audit.reason.trim().to_owned() };
+        let operator = Operator { consumer_id: audit.who.name(), reason: audit.reason.trim().to_owned() };
         let log_id = self.stored[0].log_id;
         for changed in change(&self.store, &place.target, log_id, &operator, changes).await? {
             println!("{}", line(&self.name, &changed));

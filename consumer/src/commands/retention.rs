@@ -3,9 +3,9 @@
 use clap::Args;
 use jiff::ToSpan;
 use lifecycle::exit;
-use store::{Store, retention, schema_version};
+use store::retention;
 
-use super::{CLIENT_ID, Failure};
+use super::{Failure, open};
 
 /// The command line of `consumer retention`.
 #[derive(Debug, Args)]
@@ -20,8 +20,7 @@ pub struct Options {
 
 /// Drops, and prints the horizon.
 pub async fn run(options: Options) -> Result<u8, Failure> {
-    let store = Store::new(&options.store, CLIENT_ID)?;
-    schema_version::check(&store).await?;
+    let store = open(&options.store).await?;
     let today = retention::today(&store).await?;
     let day = today
         .checked_sub(i64::from(options.keep_days).days())

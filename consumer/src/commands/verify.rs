@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use clap::Args;
 use lifecycle::exit;
+use store::verify;
 use store::verify::{Partition, Report, TARGETS, Verdict};
-use store::{Store, schema_version, verify};
 
 use super::table::Table;
-use super::{CLIENT_ID, Failure};
+use super::{Failure, open};
 
 mod witness;
 
@@ -42,8 +42,7 @@ pub struct Options {
 /// Prints the report; the exit code is the verdict.
 pub async fn run(options: Options) -> Result<u8, Failure> {
     options.kafka.validate().map_err(Failure::Usage)?;
-    let store = Store::new(&options.store, CLIENT_ID)?;
-    schema_version::check(&store).await?;
+    let store = open(&options.store).await?;
     let started = Instant::now();
     let report = verify::run(&store, &options.target).await?;
     let log = match options.offline {

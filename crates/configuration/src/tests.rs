@@ -75,7 +75,7 @@ fn a_flag_comes_before_a_variable_before_the_file_before_the_default() {
     let text = "id = 'of-file'\nport = 81\nhost = '::1'\nloud = true\nname = ['a', 'b']\nspeed = 'fast'";
     let Parsed { run, effective } = press(text, &["run", "--host", "10.0.0.1"]).expect("it is good");
     assert_eq!((run.id.as_str(), run.port, run.loud, run.speed), ("of-file", 81, true, Speed::Fast));
-    assert_eq!((run.host, run.names), ("10.0.0.1".parse().unwrap(), vec!["a".to_owned(), "b".into()]));
+    assert_eq!((run.host, run.names), ("10.0.0.1".parse().expect("an address"), vec!["a".to_owned(), "b".into()]));
     let said = effective.to_string();
     for (name, source) in [("id=of-file", "press.toml)"), ("host=10.0.0.1", "(flag)"), ("name=\"a,b\"", "press.toml)")]
     {

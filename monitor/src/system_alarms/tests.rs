@@ -124,7 +124,7 @@ fn dead_letters_and_a_near_end_of_retention_are_told_with_numbers() {
     both_answer(&mut facts, 0, tables.clone());
     both_answer(&mut facts, 10, tables);
     let findings = findings(&facts, "t", at(10));
-    let details: Vec<(&str, &str)> = findings.iter().map(|f| (f.condition, f.detail.as_str())).collect();
+    let details: Vec<(&str, &str)> = findings.iter().map(|f| (f.kind.name, f.detail.as_str())).collect();
     let expected = [
         ("retention_near", "the first record that waits may be deleted in 0.5 h"),
         ("dead_letters_rising", "3 records of the last minute were no events: consumer dead-letters list"),

@@ -6,17 +6,15 @@ use kafka::Inspector;
 use kafka::inspector::{Bounds, Error, TopicView};
 use lifecycle::exit;
 use store::offsets::{Stored, all};
-use store::{Store, schema_version};
 
 use super::super::table::Table;
-use super::super::{CLIENT_ID, Failure};
+use super::super::{CLIENT_ID, Failure, open};
 use super::Place;
 
 /// Prints a line per stored offset, and why the quarantined ones are.
 pub(super) async fn run(place: Place, partitions: &[i32]) -> Result<u8, Failure> {
     let inspector = Inspector::new(&place.kafka, CLIENT_ID).map_err(Failure::Usage)?;
-    let store = Store::new(&place.store, CLIENT_ID)?;
-    schema_version::check(&store).await?;
+    let store = open(&place.store).await?;
     let mut stored = all(&store, &place.target).await?;
     stored.retain(|s| s.topic == place.topic && (partitions.is_empty() || partitions.contains(&s.partition)));
     let log = match ask(&inspector, &place.topic, &stored).await {
