@@ -225,6 +225,7 @@ impl Claims {
                     partition,
                     incarnation,
                     claim: claimant.claim,
+                    waiting: (bounds.end - taken.next_offset).max(0),
                     taken,
                     writer,
                     ended,

@@ -61,6 +61,16 @@ impl Options {
         Duration::from_millis(self.session_timeout_ms.into())
     }
 
+    /// `max.poll.interval.ms`, and KIP-848's rebalance time-out.
+    pub fn poll_interval(&self) -> Duration {
+        Duration::from_millis(self.session_timeout_ms.max(10_000).into())
+    }
+
+    /// `group.instance.id`, for a static member.
+    pub fn static_id(&self, id: &str) -> Option<String> {
+        self.static_membership.then(|| id.to_owned())
+    }
+
     /// Adds everything that consuming exactly once needs.
     pub fn apply_to(&self, config: &mut ClientConfig, id: &str) {
         config
@@ -74,7 +84,7 @@ impl Options {
             // Also KIP-848's rebalance time-out: librdkafka 2.12 does not ask again for an assignment whose
             // answer it lost (docs/kafka-notes.md), and the group waits this long for it. The poll thread
             // never stays away for a fraction of it. librdkafka wants it no shorter than the session.
-            .set("max.poll.interval.ms", self.session_timeout_ms.max(10_000).to_string())
+            .set("max.poll.interval.ms", self.poll_interval().as_millis().to_string())
             // The default of 1000 starves a fast consumer. Most of the memory is what is fetched and not read: it lies
             // there unpacked, eight times the size of lz4'd JSON, with an object a record. 1 MiB a fetch and
             // partition made that 200 MiB; a quarter makes it 80 at the same speed (docs/performance.md).
@@ -97,8 +107,8 @@ impl Options {
                     .set("heartbeat.interval.ms", heartbeat.to_string())
             }
         };
-        if self.static_membership {
-            config.set("group.instance.id", id);
+        if let Some(static_id) = self.static_id(id) {
+            config.set("group.instance.id", static_id);
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Fact {
     pub claim: Option<Uuid>,
     /// An offset.
     pub offset: Option<i64>,
+    /// How many records.
+    pub records: Option<i64>,
     /// A sentence.
     pub detail: Option<String>,
 }
@@ -110,15 +112,21 @@ impl Journal {
             member_id: member.id.clone(),
             boot_id: self.identity.boot_id,
             boot_sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
-            monotonic_us: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
+            monotonic_us: self.elapsed_us(),
             claim: fact.claim,
             kafka_offset: fact.offset,
+            records: fact.records,
             detail: fact.detail,
         };
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         if self.sender.try_send(event).is_err() {
             self.counts.drop_one();
         }
+    }
+
+    /// Microseconds since the instant that the journal counts from, by the monotonic clock.
+    pub fn elapsed_us(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
 
     /// Counts for heartbeats and metrics.

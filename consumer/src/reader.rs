@@ -67,6 +67,19 @@ pub enum End {
     Fatal(String),
 }
 
+impl End {
+    /// For the journal; `None` when it was asked to leave.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Left => None,
+            Self::Fenced => Some("fenced: another process uses the same static id".to_owned()),
+            Self::Unreleased => Some("the static id is still held by an earlier session".to_owned()),
+            Self::ForeignGroup(group) => Some(format!("the target belongs to the group {group}")),
+            Self::Fatal(reason) => Some(reason.clone()),
+        }
+    }
+}
+
 /// What the poll thread works with.
 pub struct Parts {
     /// Such as `sensor-consumer-1`.
@@ -158,12 +171,13 @@ impl<'a> Reader<'a> {
                 break End::Left;
             }
         };
-        self.leave(end == End::Left);
+        self.leave(&end);
         end
     }
 
     fn turn(&mut self) -> Option<End> {
         let now = Instant::now();
+        self.parts.status.polled(now);
         if let Some(end) = self.take_replies(now) {
             return Some(end);
         }

@@ -15,6 +15,7 @@ use schema::Fault;
 use schema::sensor_reading::decode;
 use schema::topics::SENSOR_READINGS;
 use store::batch::Author;
+use store::consumer_health::Terms;
 use store::sensor_readings::{COPY, Origin, TARGET, encode_row};
 use store::{Store, schema_version};
 use tokio::sync::{mpsc, watch};
@@ -178,6 +179,12 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
         status: Arc::clone(&status),
         condition: watched.clone(),
         journal: journal.clone(),
+        terms: Terms {
+            topic: options.topic.clone(),
+            static_id: options.group.static_id(&options.id),
+            session_timeout: options.group.session_timeout(),
+            poll_interval: options.group.poll_interval(),
+        },
     };
     tasks.spawn("heartbeat", |stop| beats.run(stop));
     let days = store.clone();

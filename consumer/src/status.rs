@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use kafka::evidence::Member;
 use store::consumer_health::PartitionState;
 
 /// The shown state of the process.
@@ -15,6 +16,8 @@ pub struct Snapshot {
     pub joined: bool,
     /// Whether it is leaving.
     pub leaving: bool,
+    /// Generation and member id of its last callback.
+    pub member: Option<Member>,
 }
 
 /// See the module. One per process.
@@ -23,6 +26,7 @@ pub struct Status {
     snapshot: Mutex<Snapshot>,
     ends: Mutex<BTreeMap<i32, i64>>,
     rate: Mutex<VecDeque<(Instant, u64)>>,
+    polled: Mutex<Option<Instant>>,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,6 +40,16 @@ impl Status {
         }
         drop(ends);
         *self.snapshot.lock().expect("nothing panics while it holds this lock") = snapshot;
+    }
+
+    /// The poll thread begins a turn.
+    pub fn polled(&self, now: Instant) {
+        *self.polled.lock().expect("nothing panics while it holds this lock") = Some(now);
+    }
+
+    /// How long ago that was; `None` before the first.
+    pub fn poll_age(&self, now: Instant) -> Option<Duration> {
+        self.polled.lock().expect("nothing panics while it holds this lock").map(|at| now.duration_since(at))
     }
 
     /// The state as last shown.

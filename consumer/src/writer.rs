@@ -132,6 +132,8 @@ pub struct Claimed {
     pub claim: Uuid,
     /// The log's short key, the offset to read from and the claims in a row at it.
     pub taken: store::claim::Taken,
+    /// Records that waited in the log.
+    pub waiting: i64,
     /// The writer's backend that the claim names.
     pub writer: Backend,
     /// Backends that were ended to get the lock.

@@ -131,6 +131,22 @@ impl Plant {
         Ok(())
     }
 
+    /// Gives its topic more partitions.
+    ///
+    /// # Errors
+    /// When the brokers refuse.
+    pub async fn add_partitions(&self, more: i32) -> Result<()> {
+        use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+        use rdkafka::client::DefaultClientContext;
+        let admin: AdminClient<DefaultClientContext> = self.kafka_options().client("e2e").create()?;
+        let count = usize::try_from(self.settings.partitions + more)?;
+        let results = admin.create_partitions(&[NewPartitions::new(&self.topic, count)], &AdminOptions::new()).await?;
+        for result in results {
+            result.map_err(|(topic, code)| anyhow::anyhow!("{topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
     /// Client options for its brokers.
     pub fn kafka_options(&self) -> kafka::Options {
         kafka::Options::plaintext(self.site.kafka.bootstrap())

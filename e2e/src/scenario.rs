@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::plant::Site;
 
 pub mod barrier;
+pub mod causes;
 pub mod journal;
 pub mod kafka;
 pub mod postgres;
@@ -44,7 +45,7 @@ pub const RATE: u64 = 20_000;
 
 /// Every scenario that can share brokers and a Postgres with others.
 pub fn all() -> Vec<Scenario> {
-    [process::SCENARIOS, postgres::SCENARIOS, kafka::SCENARIOS].concat()
+    [process::SCENARIOS, postgres::SCENARIOS, kafka::SCENARIOS, causes::SCENARIOS].concat()
 }
 
 /// Runs a scenario with a seed; the error names both.

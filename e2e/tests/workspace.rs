@@ -17,7 +17,12 @@ fn packages() -> Vec<Package> {
 /// Level of each crate: an edge may only go to a lower level.
 fn level(name: &str) -> u8 {
     match name {
-        "schema" | "millrace-configuration" | "millrace-resilience" | "millrace-lifecycle" | "millrace-telemetry" => 0,
+        "schema"
+        | "millrace-configuration"
+        | "millrace-resilience"
+        | "millrace-lifecycle"
+        | "millrace-telemetry"
+        | "millrace-verdicts" => 0,
         "millrace-alarms" | "millrace-kafka" | "millrace-http" | "millrace-store" => 1,
         "producer" | "consumer" | "monitor" => 2,
         "millrace-testkit" => 3,

@@ -1,12 +1,12 @@
 //! What is known at one instant, and how old it is. Written by the two observers (`database.rs`,
 //! `cluster.rs`), read by every view.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use kafka::inspector::Survey;
+use kafka::inspector::{GroupDescription, Survey};
 use store::{alarms, consumer_health, offsets, producer_health, throughput};
 
 /// Seconds that the rates speak of.
@@ -101,6 +101,17 @@ pub struct LagSample {
     pub records: u64,
 }
 
+/// A group as its coordinator described it last.
+#[derive(Clone, Debug)]
+pub struct GroupAnswer {
+    /// When it was asked.
+    pub asked: Instant,
+    /// When it was asked last with another answer.
+    pub still_otherwise: Instant,
+    /// The answer; `None` when it knows no such group.
+    pub description: Option<GroupDescription>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -108,6 +119,8 @@ pub struct Facts {
     pub database: Source<Tables>,
     /// Kafka.
     pub cluster: Source<Survey>,
+    /// The coordinators' descriptions, by group.
+    pub groups: Arc<BTreeMap<String, GroupAnswer>>,
     /// How long the topic keeps its records; `None` while that is not known, or without end.
     pub retention: Option<Duration>,
     /// Since this process started, oldest first; behind a reference, since every reader takes a copy of the rest.

@@ -13,6 +13,7 @@ mod address;
 mod api;
 mod check;
 mod cluster;
+mod coordinator;
 mod database;
 mod facts;
 mod guard;
@@ -31,7 +32,7 @@ use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, TaskError, Tasks, exit};
 use store::Store;
 use telemetry::Metrics;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 use warp::Filter;
 
@@ -78,6 +79,7 @@ struct Setup {
     policy: Policy,
     topic: Arc<str>,
     inspector: Inspector,
+    group_inspector: Inspector,
     store: Store,
     recorder: Option<Store>,
     metrics: Metrics,
@@ -92,6 +94,8 @@ impl Setup {
             policy: Policy::new(token, &options.allowed_hosts),
             topic: options.topic.as_str().into(),
             inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
+            // Of its own: a question to a slow leader must not hold up the one to the coordinator.
+            group_inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
             store: Store::read_only(&options.store, "monitor")?,
             recorder: recorder_store(options)?,
             metrics: telemetry::init("monitor", &options.telemetry)?,
@@ -108,7 +112,7 @@ fn recorder_store(options: &Options) -> anyhow::Result<Option<Store>> {
 
 #[tokio::main]
 async fn run(setup: Setup) -> anyhow::Result<()> {
-    let Setup { address, policy, topic, inspector, store, recorder, metrics } = setup;
+    let Setup { address, policy, topic, inspector, group_inspector, store, recorder, metrics } = setup;
     let shutdown = Shutdown::on_signals().context("listening for signals")?;
     let readiness = Readiness::new();
     let facts = watch::Sender::new(Facts::default());
@@ -128,10 +132,14 @@ async fn run(setup: Setup) -> anyhow::Result<()> {
     let shown = topic.to_string();
     tasks.spawn("state", |stop| told.tell_state(watched, shown, stop));
     tasks.spawn("follower", |stop| hub.follow(stop));
+    let group_changed = Arc::new(Notify::new());
     if let Some(store) = recorder {
         let (watched, of) = (facts.subscribe(), topic.to_string());
-        tasks.spawn("recorder", |stop| recorder::run(store, watched, of, stop));
+        let changed = Arc::clone(&group_changed);
+        tasks.spawn("recorder", |stop| recorder::run(store, watched, of, changed, stop));
     }
+    let (told, of) = (facts.clone(), topic.to_string());
+    tasks.spawn("coordinator", |stop| coordinator::watch(group_inspector, of, told, group_changed, stop));
     tasks.spawn("cluster", |stop| cluster::watch(inspector, topic.to_string(), facts, stop));
     tasks.spawn("database", |stop| database.watch(stop));
     tasks.run(STOP_DEADLINE).await?;

@@ -1,7 +1,11 @@
-//! Numbers what happened, and tells the alarms of the system; one recorder at a time: the others stand by for the
-//! lock.
+//! Numbers what happened, keeps what it sees from outside, judges the rebalances, and tells the alarms of the system;
+//! one recorder at a time: the others stand by for the lock.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use lifecycle::Shutdown;
@@ -9,30 +13,41 @@ use store::{
     Store,
     alarms::tell_system,
     event_stream::{Channel, Listener, Recorder},
+    flight_recorder::{last_observations, progress},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+mod judge;
+mod observer;
+
+use self::{judge::Judge, observer::Observer};
 use crate::{facts::Facts, system_alarms::SystemAlarms};
 
 /// Until the lock, or the database, is asked for again.
 const STAND_BY: Duration = Duration::from_secs(2);
 /// A wake-up may get lost, so it looks this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Who tells the alarms of the system.
+/// Who sees, and tells the alarms of the system.
 const OBSERVER: &str = "monitor";
 
 /// Numbers events until it is told to stop.
 ///
 /// # Errors
 /// None: without the database there is nothing to number, and it is tried again.
-pub async fn run(store: Store, facts: watch::Receiver<Facts>, topic: String, stop: Shutdown) -> Result<(), Infallible> {
+pub async fn run(
+    store: Store,
+    facts: watch::Receiver<Facts>,
+    topic: String,
+    group_changed: Arc<Notify>,
+    stop: Shutdown,
+) -> Result<(), Infallible> {
     let mut said = false;
     loop {
         let ended = tokio::select! {
             () = stop.requested() => return Ok(()),
-            ended = record(&store, &facts, &topic, &mut said) => ended,
+            ended = record(&store, &facts, &topic, &group_changed, &mut said) => ended,
         };
         if let Err(error) = ended
             && !std::mem::replace(&mut said, true)
@@ -47,8 +62,14 @@ pub async fn run(store: Store, facts: watch::Receiver<Facts>, topic: String, sto
 }
 
 /// `Ok` when somebody else is the recorder. What is wrong with it is said once, until it works again.
-async fn record(store: &Store, facts: &watch::Receiver<Facts>, topic: &str, said: &mut bool) -> store::Result<()> {
-    let Some(recorder) = Recorder::begin(store).await? else {
+async fn record(
+    store: &Store,
+    facts: &watch::Receiver<Facts>,
+    topic: &str,
+    group_changed: &Notify,
+    said: &mut bool,
+) -> store::Result<()> {
+    let Some(mut recorder) = Recorder::begin(store).await? else {
         *said = false;
         return Ok(());
     };
@@ -57,14 +78,77 @@ async fn record(store: &Store, facts: &watch::Receiver<Facts>, topic: &str, said
     info!("this monitor numbers the events");
     // From here on: what another recorder told is not ours to know.
     let mut alarms = SystemAlarms::default();
+    let mut observer = Observer::after(last_observations(store).await?);
+    let mut judge = Judge::after(progress(store).await?);
+    let mut upkeep = Upkeep::default();
     loop {
         while recorder.number().await? > 0 {}
         let now = facts.borrow().clone();
-        if let Some(wrong) = alarms.observe(&now, topic, Timestamp::now()) {
-            tell_system(&recorder, &wrong, OBSERVER).await?;
+        recorder.mark_presence(OBSERVER).await?;
+        recorder.observe(OBSERVER, &observer.observe(&now, topic, Timestamp::now())).await?;
+        if upkeep.second_is_due() {
+            let sessions = recorder.sessions(&consumers(&now)).await?;
+            recorder.observe(OBSERVER, &observer.count(sessions)).await?;
+            recorder.hand_out_slots().await?;
+            if let Some(wrong) = alarms.observe(&now, topic, Timestamp::now()) {
+                tell_system(&recorder, &wrong, OBSERVER).await?;
+            }
         }
-        if let Ok(woken) = timeout(LOOK_EVERY, listener.woken()).await {
-            woken?;
+        if upkeep.sample_is_due() {
+            sample_lag(&recorder, &now).await?;
+        }
+        if upkeep.trim_is_due() {
+            recorder.trim().await?;
+        }
+        for rebalance in judge.step(store, &mut recorder, &now).await? {
+            let (id, revision, cause) = (&rebalance.id, rebalance.revision, rebalance.cause.name());
+            info!(id, revision, cause, open = rebalance.open, dark_max_ms = rebalance.dark_max_ms, "rebalance");
+        }
+        tokio::select! {
+            woken = timeout(LOOK_EVERY, listener.woken()) => if let Ok(woken) = woken { woken? },
+            () = group_changed.notified() => {}
         }
     }
+}
+
+/// The consumers that are known, by name.
+fn consumers(facts: &Facts) -> Vec<String> {
+    facts.tables().consumers.iter().map(|row| row.consumer_id.clone()).collect()
+}
+
+/// Of the one group that reads what is watched.
+async fn sample_lag(recorder: &Recorder, facts: &Facts) -> store::Result<()> {
+    let Some(sample) = facts.lag.back() else { return Ok(()) };
+    let Some(group) = facts.tables().offsets.first().map(|stored| stored.group_id.as_str()) else { return Ok(()) };
+    recorder.sample_lag(group, i64::try_from(sample.records).unwrap_or(i64::MAX)).await
+}
+
+/// When what is done now and then is due.
+#[derive(Default)]
+struct Upkeep {
+    second: Option<Instant>,
+    sample: Option<Instant>,
+    trim: Option<Instant>,
+}
+
+impl Upkeep {
+    fn second_is_due(&mut self) -> bool {
+        is_due(&mut self.second, Duration::from_millis(900))
+    }
+
+    fn sample_is_due(&mut self) -> bool {
+        is_due(&mut self.sample, Duration::from_secs(5))
+    }
+
+    fn trim_is_due(&mut self) -> bool {
+        is_due(&mut self.trim, Duration::from_secs(600))
+    }
+}
+
+fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }

@@ -76,7 +76,10 @@ impl Reader<'_> {
         let (first, longest) = REFUSED_WAIT;
         let wait = (first * 2u32.pow(duty.refusals.min(10) - 1)).min(longest);
         let (claim, offset) = (duty.claim, Some(duty.position));
-        self.record("refused", Fact { partition: Some(partition), claim, offset, detail: Some(detail) });
+        self.record(
+            "refused",
+            Fact { partition: Some(partition), claim, offset, detail: Some(detail), ..Fact::default() },
+        );
         self.reclaim(partition, wait);
     }
 
@@ -92,6 +95,7 @@ impl Reader<'_> {
             claim: duty.claim,
             offset: Some(duty.position),
             detail: Some(reason.to_owned()),
+            ..Fact::default()
         };
         self.record("reopened", fact);
         self.reclaim(partition, wait);
@@ -108,7 +112,7 @@ impl Reader<'_> {
     }
 
     fn claimed(&mut self, claimed: Claimed, now: Instant) {
-        let Claimed { partition, incarnation, claim, taken, writer, ended, sensors } = claimed;
+        let Claimed { partition, incarnation, claim, waiting, taken, writer, ended, sensors } = claimed;
         if !self.is_current(partition, incarnation) || self.duties[&partition].state == State::Settling {
             return;
         }
@@ -123,8 +127,13 @@ impl Reader<'_> {
         let duty = self.duties.get_mut(&partition).expect("is_current found it");
         let back = duty.claimed(claim, taken.log_id, taken.next_offset, cautious, now);
         self.parts.buffer.begin(partition, buffer::Duty { incarnation, claim, log_id: taken.log_id }, sensors);
-        let fact =
-            |detail| Fact { partition: Some(partition), claim: Some(claim), offset: Some(taken.next_offset), detail };
+        let fact = |detail| Fact {
+            partition: Some(partition),
+            claim: Some(claim),
+            offset: Some(taken.next_offset),
+            records: Some(waiting),
+            detail,
+        };
         if let Some(from) = back {
             tracing::warn!(partition, from, to = taken.next_offset, "the stored offset went back");
             self.record("offset_went_back", fact(Some(format!("from {from}"))));

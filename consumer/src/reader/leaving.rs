@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 
-use super::Reader;
+use super::{End, Reader};
 use crate::duty::State;
 use crate::journal::Fact;
 use crate::membership::Event;
@@ -20,10 +20,10 @@ const UNASSIGN: Duration = Duration::from_millis(1_000);
 const POLL: Duration = Duration::from_millis(20);
 
 impl Reader<'_> {
-    /// Leaves. `orderly`: what was read is stored first. A fatal end just closes.
-    pub(super) fn leave(mut self, orderly: bool) {
-        self.record("leaving", Fact::default());
-        if orderly {
+    /// Leaves. When it was asked to, what was read is stored first. A fatal end just closes.
+    pub(super) fn leave(mut self, end: &End) {
+        self.record("leaving", Fact { detail: end.reason(), ..Fact::default() });
+        if *end == End::Left {
             self.drain();
             self.mirror_now();
         }

@@ -101,6 +101,10 @@ impl Reader<'_> {
         for partition in partitions {
             let discarded = self.parts.buffer.end(*partition);
             self.parts.metrics.discarded.add(discarded as u64, &[]);
+            if discarded > 0 {
+                let records = i64::try_from(discarded).ok();
+                self.record("discarded", Fact { partition: Some(*partition), records, ..Fact::default() });
+            }
             self.duties.remove(partition);
             self.mirrored.remove(partition);
             self.parts.current.lock().expect("nothing panics while it holds this lock").remove(partition);
@@ -125,7 +129,7 @@ impl Reader<'_> {
         for &partition in partitions {
             let claim = self.duties.get(&partition).and_then(|duty| duty.claim);
             let offset = self.duties.get(&partition).and_then(|duty| duty.stored);
-            self.record(event_type, Fact { partition: Some(partition), claim, offset, detail: None });
+            self.record(event_type, Fact { partition: Some(partition), claim, offset, ..Fact::default() });
         }
     }
 }

@@ -95,6 +95,11 @@ impl Reader<'_> {
                 PartitionState { partition, state: state.into(), reason, position, stored, log_end: None }
             })
             .collect();
-        self.parts.status.publish(Snapshot { partitions, joined: self.joined, leaving: false });
+        self.parts.status.publish(Snapshot {
+            partitions,
+            joined: self.joined,
+            leaving: false,
+            member: Some(self.member.clone()),
+        });
     }
 }

@@ -22,11 +22,13 @@ use uuid::Uuid;
 use crate::options::Options;
 
 mod entrance;
+mod group;
 mod retention;
 mod survey;
 mod wire;
 
 use entrance::{Entrance, Shut};
+pub use group::{GroupDescription, GroupMember};
 pub use survey::{Broker, PartitionView, Survey};
 use wire::Connection;
 
@@ -136,6 +138,7 @@ pub struct Inspector {
 struct State {
     connections: HashMap<String, Connection>,
     leaders: HashMap<(String, i32), String>,
+    coordinators: HashMap<String, String>,
     /// Index of the bootstrap broker that answered last.
     answered: usize,
 }
@@ -301,11 +304,18 @@ impl Inspector {
         })
     }
 
-    /// From the first bootstrap broker that answers.
     async fn ask_metadata(&self, state: &mut State, topic: &str) -> Result<MetadataResponse, Error> {
         let ask = MetadataRequest::default()
             .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name(topic)))]))
             .with_allow_auto_topic_creation(false);
+        self.ask_any(state, 12, &ask).await
+    }
+
+    /// What any broker can answer, from the first bootstrap broker that does.
+    async fn ask_any<Q>(&self, state: &mut State, version: i16, ask: &Q) -> Result<Q::Response, Error>
+    where
+        Q: kafka_protocol::protocol::Request,
+    {
         let (mut failed, mut refused) = (Vec::new(), None);
         let first = state.answered;
         for turn in 0..self.bootstrap.len() {
@@ -313,7 +323,7 @@ impl Inspector {
             let address = &self.bootstrap[index];
             // A frozen broker must not hold up what the others can answer.
             let bound = if turn + 1 < self.bootstrap.len() { IMPATIENT } else { TIMEOUT };
-            match self.call_within(state, address, 12, &ask, bound).await {
+            match self.call_within(state, address, version, ask, bound).await {
                 Ok(answer) => {
                     state.answered = index;
                     return Ok(answer);

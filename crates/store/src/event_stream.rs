@@ -61,6 +61,11 @@ impl Recorder {
         &self.session.client
     }
 
+    /// The same, for a transaction.
+    pub(crate) fn client_mut(&mut self) -> &mut tokio_postgres::Client {
+        &mut self.session.client
+    }
+
     /// Numbers what waits in the outbox, [`PORTION`] at most, in the order of insertion; how many.
     ///
     /// # Errors

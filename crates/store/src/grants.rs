@@ -7,12 +7,24 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// What is read by whoever watches. Of dead letters neither key nor payload: those are the users' data.
-const READ: [&str; 15] = [
+const READ: [&str; 27] = [
     "refinery_schema_history",
     "schema_compatibility",
     "consumer_health",
     "producer_health",
     "rebalancing_events",
+    "consumer_lives",
+    "heartbeat_gaps",
+    "observations",
+    "recorder_spans",
+    "ownership",
+    "rebalances",
+    "handovers",
+    "rebalance_notes",
+    "drills",
+    "consumer_slots",
+    "lag_samples",
+    "batch_ledger_commits",
     "kafka_logs",
     "stored_offsets",
     "throughput",
@@ -26,8 +38,20 @@ const READ: [&str; 15] = [
      appended_at, dead_at, status, replayed_at, replayed_by)",
 ];
 
-/// What numbering events takes beyond reading: privilege and table.
-const RECORD: [(&str, &str); 2] = [("DELETE", "event_outbox"), ("INSERT", "event_stream")];
+/// What recording takes beyond reading: privileges and table.
+const RECORD: [(&str, &str); 11] = [
+    ("INSERT, DELETE", "event_outbox"),
+    ("INSERT", "event_stream"),
+    ("INSERT, UPDATE, DELETE", "observations"),
+    ("INSERT, UPDATE, DELETE", "recorder_spans"),
+    ("INSERT, UPDATE, DELETE", "ownership"),
+    ("INSERT, UPDATE, DELETE", "rebalances"),
+    ("INSERT, UPDATE, DELETE", "handovers"),
+    ("INSERT, UPDATE, DELETE", "rebalance_notes"),
+    ("INSERT, UPDATE, DELETE", "drills"),
+    ("INSERT, UPDATE, DELETE", "consumer_slots"),
+    ("INSERT, UPDATE, DELETE", "lag_samples"),
+];
 
 /// What telling alarms of the system takes.
 const TELL: &str = "GRANT EXECUTE ON FUNCTION tell_system_alarms(jsonb, text) TO";
@@ -89,7 +113,8 @@ pub async fn missing_reads(store: &Store) -> Result<Vec<String>> {
 /// # Errors
 /// Transient ones.
 pub async fn missing_to_record(store: &Store) -> Result<Vec<String>> {
-    let tables = RECORD.iter().map(|(privilege, table)| {
+    let each = RECORD.iter().flat_map(|(privileges, table)| privileges.split(", ").map(move |one| (one, table)));
+    let tables = each.map(|(privilege, table)| {
         format!("SELECT '{privilege} on {table}' WHERE NOT has_table_privilege('{table}', '{privilege}')")
     });
     let function = "SELECT 'EXECUTE on tell_system_alarms' \

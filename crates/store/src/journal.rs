@@ -39,6 +39,9 @@ pub struct Event {
     pub claim: Option<Uuid>,
     /// Offset it speaks of.
     pub kafka_offset: Option<i64>,
+    /// Records it speaks of. Absent in what an older build spooled.
+    #[serde(default)]
+    pub records: Option<i64>,
     /// Reason or evidence.
     pub detail: Option<String>,
 }
@@ -53,15 +56,15 @@ pub async fn append(store: &Store, events: &[Event]) -> Result<()> {
     let statement = client
         .prepare_cached(
             "INSERT INTO rebalancing_events (consumer_id, event_type, partition_number, timestamp, group_id, topic,
-                 protocol, generation, member_id, boot_id, boot_sequence, monotonic_us, claim, kafka_offset, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 protocol, generation, member_id, boot_id, boot_sequence, monotonic_us, claim, kafka_offset, records, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT (boot_id, boot_sequence) DO NOTHING",
         )
         .await
         .map_err(Error::doing("preparing the journal"))?;
     let transaction = client.transaction().await.map_err(Error::doing("beginning a journal transaction"))?;
     for event in events {
-        let values: [&(dyn ToSql + Sync); 15] = [
+        let values: [&(dyn ToSql + Sync); 16] = [
             &event.consumer_id,
             &event.event_type,
             &event.partition,
@@ -76,6 +79,7 @@ pub async fn append(store: &Store, events: &[Event]) -> Result<()> {
             &event.monotonic_us,
             &event.claim,
             &event.kafka_offset,
+            &event.records,
             &event.detail,
         ];
         transaction.execute(&statement, &values).await.map_err(Error::doing("appending to the journal"))?;

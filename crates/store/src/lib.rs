@@ -21,6 +21,7 @@ pub mod consumer_health;
 pub mod dead_letters;
 pub mod error;
 pub mod event_stream;
+pub mod flight_recorder;
 pub mod grants;
 pub mod journal;
 pub mod migrate;

@@ -179,6 +179,8 @@ pub async fn trim(store: &Store) -> Result<u64> {
         ("throughput", "resolution_s = 60 AND bucket < now() - interval '31 days'"),
         ("event_stream", "recorded_at < now() - interval '31 days'"),
         ("alarm_events", "recorded_at < now() - interval '31 days'"),
+        ("heartbeat_gaps", "until_at < now() - interval '31 days'"),
+        ("consumer_lives", "last_beat < now() - interval '31 days'"),
     ] {
         // Portions that stay far below the time-out of a statement, whatever has piled up. Rows that another consumer
         // is trimming are left to it.

@@ -8,7 +8,7 @@ use crate::retention;
 pub const OLDEST_VERSION: i32 = 140_000;
 
 /// What a consumer does to the tables: table, privilege.
-const NEEDED: [(&str, &str); 25] = [
+const NEEDED: [(&str, &str); 29] = [
     ("kafka_logs", "SELECT"),
     ("kafka_logs", "INSERT"),
     ("stored_offsets", "SELECT"),
@@ -23,6 +23,10 @@ const NEEDED: [(&str, &str); 25] = [
     ("rebalancing_events", "INSERT"),
     ("consumer_health", "INSERT"),
     ("consumer_health", "UPDATE"),
+    ("consumer_lives", "SELECT"),
+    ("consumer_lives", "INSERT"),
+    ("consumer_lives", "UPDATE"),
+    ("heartbeat_gaps", "INSERT"),
     ("throughput", "INSERT"),
     ("throughput", "UPDATE"),
     ("event_outbox", "INSERT"),
@@ -55,6 +59,16 @@ pub struct Server {
     pub durable: bool,
     /// `track_commit_timestamp`.
     pub track_commit_timestamp: bool,
+}
+
+/// The server's clock.
+///
+/// # Errors
+/// Transient ones.
+pub async fn clock(store: &Store) -> Result<jiff::Timestamp> {
+    let client = store.pooled().await?;
+    let row = client.query_one("SELECT clock_timestamp()", &[]).await;
+    Ok(row.map_err(Error::doing("asking for the server's time"))?.get(0))
 }
 
 /// Asks the server what it is. Works on an empty database, too.

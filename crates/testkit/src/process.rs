@@ -127,6 +127,19 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Holds one of its threads until the answer is dropped; the others go on, as beside a handler that takes too long.
+    ///
+    /// # Errors
+    /// When it has no thread of that name, or may not be traced.
+    pub fn hold_thread(&self, name: &str) -> Result<Held> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).context("its threads")?;
+        let named = |task: &Path| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+        let task = tasks.flatten().map(|task| task.path()).find(|task| named(task));
+        let task = task.with_context(|| format!("{} has no thread {name}", self.name))?;
+        let id = task.file_name().and_then(|id| id.to_str()).and_then(|id| id.parse().ok()).context("a thread id")?;
+        Held::begin(nix::unistd::Pid::from_raw(id))
+    }
+
     /// SIGKILL, and waits until it is gone, which it is at once. Does nothing when it was.
     pub fn kill(&self) {
         let mut child = self.child();
@@ -166,6 +179,43 @@ impl Process {
 
     fn child(&self) -> std::sync::MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that stands still (`ptrace(2)`). Only who traces it may let it go, so a thread of ours stands by.
+pub struct Held {
+    let_go: mpsc::Sender<()>,
+    tracer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Held {
+    fn begin(thread: nix::unistd::Pid) -> Result<Self> {
+        use nix::sys::{ptrace, wait};
+        let (let_go, told) = mpsc::channel::<()>();
+        let (answer, held) = mpsc::channel();
+        let tracer = std::thread::spawn(move || {
+            let stop = ptrace::seize(thread, ptrace::Options::empty())
+                .and_then(|()| ptrace::interrupt(thread))
+                .and_then(|()| wait::waitpid(thread, Some(wait::WaitPidFlag::__WALL)));
+            let stopped = stop.is_ok();
+            let _ = answer.send(stop.map(|_| ()));
+            // Ends when the other end is dropped.
+            let _ = told.recv();
+            if stopped {
+                let _ = ptrace::detach(thread, None);
+            }
+        });
+        held.recv().context("the tracer")?.context("holding a thread")?;
+        Ok(Self { let_go, tracer: Some(tracer) })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.let_go.send(());
+        if let Some(tracer) = self.tracer.take() {
+            let _ = tracer.join();
+        }
     }
 }
 

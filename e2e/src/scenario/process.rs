@@ -44,7 +44,9 @@ pub fn id(number: usize) -> String {
 /// When one does not start.
 pub async fn start(plant: &Plant, count: usize) -> Result<Vec<Process>> {
     let consumers = (1..=count).map(|number| plant.consumer(&id(number))).collect::<Result<Vec<_>>>()?;
-    owned_by(plant, count).await;
+    if count > 0 {
+        owned_by(plant, count).await;
+    }
     Ok(consumers)
 }
 

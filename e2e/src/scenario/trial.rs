@@ -57,6 +57,16 @@ impl Trial {
         Ok(())
     }
 
+    /// Starts a load without poison and without end, of so many events per second.
+    ///
+    /// # Errors
+    /// As [`Trial::load`].
+    pub fn load_at(&mut self, rate: u64) -> Result<()> {
+        self.poison_every = 0;
+        self.load = Some(self.plant.load(rate, u64::MAX, 0)?);
+        Ok(())
+    }
+
     /// Waits until the load has sent `count` events in all and every one is acknowledged.
     ///
     /// # Errors

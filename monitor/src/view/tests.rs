@@ -37,6 +37,13 @@ pub(crate) fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)])
         processed_last_minute: 0,
         journal_waiting: 0,
         journal_dropped: 0,
+        static_id: None,
+        session_timeout_ms: Some(6_000),
+        poll_interval_ms: Some(10_000),
+        poll_age_ms: Some(1),
+        clock_skew_us: None,
+        generation: 1,
+        member_id: String::new(),
     }
 }
 

@@ -1,0 +1,26 @@
+//! The flight recorder's tables: what is seen from outside, the facts that verdicts are made of, and the verdicts.
+//!
+//! ```text
+//! recorder ── observations ─┐
+//! consumers ── journal, lives, gaps, ledger ──┴─ facts ─> verdicts::judge ─> verdicts ─> event_stream
+//! monitors <── look_up, drills, notes
+//! ```
+
+mod drills;
+mod facts;
+mod look_up;
+mod observations;
+mod verdicts;
+
+pub use drills::{Drill, begin as begin_drill, drills, end as end_drill};
+pub use facts::{Earliest, News, carried_cut, load, load_batches, news, progress};
+pub use look_up::{
+    Cursor, Dark, Filter, Lag, LifeAt, Note, Owned, Slot, Stretch, assigned_at, blind_spans, brokers_down,
+    dark_between, filtered, lag_between, lag_latest, lag_records_at, lives_at, notes, owned_between, rebalance,
+    recorded_since, slots, stretches,
+};
+pub use observations::{Observation, Seen, known_groups, last_observations};
+pub use verdicts::{Written, write_note};
+
+/// Millions of rows would be read for a window that nobody can look at: what is older is asked for in parts.
+pub const MOST_ROWS: i64 = 20_000;

@@ -1,0 +1,257 @@
+//! The labelled suite: every cause is made on purpose, and the flight recorder has to name it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use jiff::Timestamp;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use testkit::{Process, wait_until};
+
+use super::process::{id, owned_by};
+use super::trial::Trial;
+use super::{Hits, Scenario};
+use crate::plant::{Settings, Site};
+
+/// Events per second: a batch comes often enough to see where a partition went dark.
+const RATE: u64 = 2_000;
+/// Time that a verdict may take to be the last word.
+const VERDICT: Duration = Duration::from_secs(40);
+/// Instants of the test and of the recorder may differ by this.
+const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_millis(300);
+
+/// One line each.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "cause: crash", run: |site, rng| Box::pin(crash(site, rng)) },
+    Scenario { name: "cause: clean leave and join", run: |site, rng| Box::pin(leave_and_join(site, rng)) },
+    Scenario { name: "cause: paused process", run: |site, rng| Box::pin(paused(site, rng)) },
+    Scenario { name: "cause: poll interval exceeded", run: |site, rng| Box::pin(poll_interval(site, rng)) },
+    Scenario { name: "cause: rolling restart", run: |site, rng| Box::pin(rolling_restart(site, rng)) },
+    Scenario { name: "cause: static member away and back", run: |site, rng| Box::pin(static_return(site, rng)) },
+    Scenario { name: "cause: partitions added", run: |site, rng| Box::pin(partitions_added(site, rng)) },
+];
+
+/// A trial with a recorder.
+struct Watched {
+    trial: Trial,
+    _monitor: Process,
+}
+
+impl Watched {
+    async fn begin(site: &Arc<Site>, settings: Settings, consumers: usize) -> Result<Self> {
+        let mut trial = Trial::idle(site, settings, 0).await?;
+        let monitor = trial.plant.monitor(0)?;
+        for number in 1..=consumers {
+            trial.start_consumer(number)?;
+        }
+        owned_by(&trial.plant, consumers).await;
+        trial.load_at(RATE)?;
+        let watched = Self { trial, _monitor: monitor };
+        watched.settled().await?;
+        // Some batches before anything happens to them.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(watched)
+    }
+
+    /// Waits until no rebalance is open, and the last one is some seconds old.
+    async fn settled(&self) -> Result<()> {
+        wait_until(Duration::from_secs(60), "no rebalance goes on", async || {
+            let Ok(client) = self.trial.plant.connect().await else { return false };
+            client
+                .query_one(
+                    "SELECT count(*) > 0 AND bool_and(NOT open AND coalesce(ended_at, noticed_at) < now() - interval '4 s') FROM rebalances",
+                    &[],
+                )
+                .await
+                .is_ok_and(|row| row.get::<_, Option<bool>>(0) == Some(true))
+        })
+        .await;
+        Ok(())
+    }
+
+    /// The verdicts since an instant, oldest first, parts left out.
+    async fn verdicts(&self, since: Timestamp) -> Result<Vec<Value>> {
+        let rows = self
+            .trial
+            .plant
+            .connect()
+            .await?
+            .query(
+                "SELECT verdict FROM rebalances WHERE part_of IS NULL AND noticed_at >= $1 ORDER BY noticed_at",
+                &[&(since - CLOCKS)],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Waits until the verdicts since an instant are exactly these causes of these subjects, and certain.
+    async fn named(&self, since: Timestamp, wanted: &[(&str, Vec<String>)]) -> Result<Vec<Value>> {
+        let deadline = std::time::Instant::now() + VERDICT;
+        loop {
+            let verdicts = self.verdicts(since).await?;
+            let told: Vec<(String, Vec<String>)> = verdicts.iter().map(cause_of).collect();
+            let settled = verdicts.iter().all(|v| v["open"] == false && v["confidence"] == "certain");
+            let matching = told.len() == wanted.len()
+                && told.iter().zip(wanted).all(|(told, wanted)| told.0 == wanted.0 && told.1 == wanted.1);
+            if settled && matching {
+                return Ok(verdicts);
+            }
+            if std::time::Instant::now() > deadline {
+                let stories: Vec<String> = verdicts.iter().map(summary).collect();
+                bail!("wanted {wanted:?}; the verdicts are {told:?}:\n{}", stories.join("\n"));
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// The dark time of each partition that moved, against what the ledger and the log say by themselves.
+    async fn dark_times_hold(&mut self, verdicts: &[Value]) -> Result<()> {
+        let client = self.trial.plant.connect().await?;
+        for verdict in verdicts {
+            for handover in verdict["handovers"].as_array().into_iter().flatten().filter(|h| h["stored_at"].is_string())
+            {
+                let partition = i32::try_from(handover["partition"].as_i64().context("a partition")?)?;
+                let stored: Timestamp = handover["stored_at"].as_str().context("a time")?.parse()?;
+                let row = client
+                    .query_one(
+                        "SELECT committed_at, greatest(first_append_at, (SELECT max(b.committed_at) FROM batch_ledger_commits b \
+                                WHERE b.partition_number = l.partition_number AND b.next_offset = l.first_offset)) \
+                           FROM batch_ledger_commits l WHERE partition_number = $1 \
+                          ORDER BY abs(extract(epoch FROM committed_at - $2)) LIMIT 1",
+                        &[&partition, &stored],
+                    )
+                    .await?;
+                let (committed, appended): (Timestamp, Timestamp) = (row.get(0), row.get(1));
+                let truth = committed.duration_since(appended).as_secs_f64() * 1_000.0;
+                let told = handover["dark_ms"].as_f64().context("a dark time")?;
+                ensure!(
+                    (truth - told).abs() < 100.0,
+                    "partition {partition}: dark for {truth} ms, told {told} ms: {handover}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn judged(mut self, verdicts: &[Value]) -> Result<Hits> {
+        self.dark_times_hold(verdicts).await?;
+        for (cause, _) in verdicts.iter().map(cause_of) {
+            self.trial.hit_with_protocol(&cause);
+        }
+        self.trial.judged().await
+    }
+}
+
+fn cause_of(verdict: &Value) -> (String, Vec<String>) {
+    let subjects = verdict["subjects"].as_array().into_iter().flatten();
+    let subjects = subjects.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    (verdict["cause"].as_str().unwrap_or_default().to_owned(), subjects)
+}
+
+fn summary(verdict: &Value) -> String {
+    let evidence = verdict["evidence"].as_array().into_iter().flatten();
+    let lines: Vec<String> = evidence.map(|e| format!("    {} {} {}", e["at"], e["source"], e["what"])).collect();
+    format!(
+        "{} {} {} open={} noticed={} ended={} generations={}\n  {}\n{}",
+        verdict["id"],
+        verdict["cause"],
+        verdict["confidence"],
+        verdict["open"],
+        verdict["noticed_at"],
+        verdict["ended_at"],
+        verdict["generations"],
+        verdict["story"],
+        lines.join("\n")
+    )
+}
+
+/// The three ways to be a group, by the seed.
+fn protocol(rng: &mut StdRng) -> Settings {
+    let (protocol, assignor) =
+        [("consumer", "cooperative-sticky"), ("classic", "cooperative-sticky"), ("classic", "range")]
+            [rng.random_range(0..3)];
+    Settings { protocol, assignor, session_ms: 6_000, ..Settings::default() }
+}
+
+fn one(cause: &'static str, number: usize) -> (&'static str, Vec<String>) {
+    (cause, vec![id(number)])
+}
+
+async fn crash(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
+    let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
+    watched.trial.consumers[victim - 1].kill();
+    let verdicts = watched.named(since, &[one("crash", victim)]).await?;
+    let handovers = verdicts[0]["handovers"].as_array().context("hand-overs")?;
+    // With range, others are dealt anew, too.
+    let left = handovers.iter().filter(|h| h["from"] == id(victim) && h["dark_ms"].as_f64() > Some(1_000.0)).count();
+    ensure!(left == 2, "{left} partitions of the victim were dark: {}", summary(&verdicts[0]));
+    watched.judged(&verdicts).await
+}
+
+async fn leave_and_join(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let mut watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
+    let (since, leaver) = (Timestamp::now(), rng.random_range(1..=3));
+    watched.trial.consumers[leaver - 1].term()?;
+    watched.trial.consumers[leaver - 1].wait(Duration::from_secs(6)).await?;
+    watched.named(since, &[one("clean_leave", leaver)]).await?;
+    watched.settled().await?;
+    watched.trial.start_consumer(leaver)?;
+    let verdicts = watched.named(since, &[one("clean_leave", leaver), one("join", leaver)]).await?;
+    watched.judged(&verdicts).await
+}
+
+async fn paused(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
+    let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
+    watched.trial.consumers[victim - 1].stop()?;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    watched.trial.consumers[victim - 1].cont()?;
+    let verdicts = watched.named(since, &[one("session_timed_out", victim), one("join", victim)]).await?;
+    watched.judged(&verdicts).await
+}
+
+/// The poll thread alone is held, as a handler that takes too long would hold it: the client's own threads beat on.
+async fn poll_interval(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
+    let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
+    let held = watched.trial.consumers[victim - 1].hold_thread("poll")?;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    drop(held);
+    let verdicts = watched.named(since, &[one("poll_interval_exceeded", victim), one("join", victim)]).await?;
+    watched.judged(&verdicts).await
+}
+
+async fn rolling_restart(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let mut watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
+    let since = Timestamp::now();
+    for number in 1..=3 {
+        watched.trial.consumers[number - 1].term()?;
+        watched.trial.consumers[number - 1].wait(Duration::from_secs(6)).await?;
+        watched.trial.start_consumer(number)?;
+        watched.trial.owned().await;
+    }
+    let verdicts = watched.named(since, &[("rolling_restart", vec![id(1), id(2), id(3)])]).await?;
+    watched.judged(&verdicts).await
+}
+
+async fn static_return(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let settings = Settings { static_membership: true, session_ms: 15_000, ..protocol(&mut rng) };
+    let mut watched = Watched::begin(&site, settings, 3).await?;
+    let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
+    watched.trial.consumers[victim - 1].term()?;
+    watched.trial.consumers[victim - 1].wait(Duration::from_secs(6)).await?;
+    watched.trial.start_consumer(victim)?;
+    let verdicts = watched.named(since, &[one("static_member_returned", victim)]).await?;
+    watched.judged(&verdicts).await
+}
+
+async fn partitions_added(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let watched = Watched::begin(&site, protocol(&mut rng), 2).await?;
+    let since = Timestamp::now();
+    watched.trial.plant.add_partitions(2).await?;
+    let verdicts = watched.named(since, &[("metadata_changed", Vec::new())]).await?;
+    watched.judged(&verdicts).await
+}
