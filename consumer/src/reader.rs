@@ -88,6 +88,8 @@ pub struct Parts {
     pub topic: String,
     /// The client's settings.
     pub config: ClientConfig,
+    /// Whether its group keeps its place while it is away.
+    pub is_static: bool,
     /// Decoder and row encoder.
     pub encode: Encode,
     /// Filled here, emptied by the writer.

@@ -233,6 +233,7 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
         consumer_id: options.id.clone(),
         topic: options.topic.clone(),
         config,
+        is_static: options.group.static_membership,
         encode,
         buffer,
         requests,

@@ -3,15 +3,11 @@
 //! ```text
 //! current facts ──> system-status consumer-health producer-health partition-assignment
 //! database ───────> real-time-metrics (its charts), recent-alerts (its events); read-only, bounded by window and page
+//!          └──────> record: groups, rebalances, assignments, ownership, findings
 //! ```
 
-use std::collections::HashMap;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use http::Problem;
 use jiff::Timestamp;
 use store::Store;
 use store::alarms::events_before;
@@ -19,13 +15,19 @@ use store::throughput::{Resolution, series};
 use sync_wrapper::SyncStream;
 use tokio::sync::watch;
 use utoipa::OpenApi;
-use warp::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, RETRY_AFTER};
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::HeaderMap;
+use warp::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+mod answer;
+mod query;
+mod record;
+
+use self::answer::{bad_request, json, no_database, problem, unavailable};
+use self::query::{Query, only, whole_number};
 use crate::facts::Facts;
-use crate::stream::Hub;
+use crate::stream::{Hub, Told};
 use crate::view::{
     self, AlarmEvent, ConsumerHealth, PartitionAssignment, ProducerHealth, RealTimeMetrics, RecentAlerts, Series,
     State, SystemStatus, points, state,
@@ -50,6 +52,8 @@ pub struct Api {
     pub facts: watch::Receiver<Facts>,
     /// Read-only.
     pub store: Store,
+    /// With the recorder's role, where this monitor has it: for what people write.
+    pub recorder: Option<Store>,
     /// Topic that is watched.
     pub topic: Arc<str>,
     /// The live stream.
@@ -67,9 +71,17 @@ pub struct Api {
         real_time_metrics,
         recent_alerts,
         live_stream,
+        events,
+        record::groups,
+        record::rebalances,
+        record::rebalance,
+        record::add_note,
+        record::assignments,
+        record::ownership,
+        record::findings,
         document
     ),
-    components(schemas(State))
+    components(schemas(State, verdicts::Ownership))
 )]
 struct Document;
 
@@ -87,18 +99,23 @@ pub fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Rejection>
     let metrics = warp::path!("api" / "real-time-metrics")
         .and(http::read_only())
         .and(with.clone())
-        .and(warp::query::<HashMap<String, String>>())
+        .and(warp::query::<Query>())
         .then(async |api: Arc<Api>, query| real_time_metrics(&api, &query).await);
     let alerts = warp::path!("api" / "recent-alerts")
         .and(http::read_only())
         .and(with.clone())
-        .and(warp::query::<HashMap<String, String>>())
+        .and(warp::query::<Query>())
         .then(async |api: Arc<Api>, query| recent_alerts(&api, &query).await);
     let stream = warp::path!("api" / "stream")
         .and(http::read_only())
-        .and(with)
+        .and(with.clone())
         .and(warp::header::headers_cloned())
         .map(|api: Arc<Api>, headers: HeaderMap| live_stream(&api, &headers));
+    let numbered = warp::path!("api" / "events")
+        .and(http::read_only())
+        .and(with)
+        .and(warp::header::headers_cloned())
+        .map(|api: Arc<Api>, headers: HeaderMap| events(&api, &headers));
     current("system-status", system_status)
         .or(current("consumer-health", consumer_health))
         .unify()
@@ -113,6 +130,10 @@ pub fn routes(api: Api) -> impl Filter<Extract = (Response,), Error = Rejection>
         .or(alerts)
         .unify()
         .or(stream)
+        .unify()
+        .or(numbered)
+        .unify()
+        .or(record::routes(api))
         .unify()
 }
 
@@ -155,16 +176,16 @@ fn partition_assignment(api: &Api) -> Response {
         (status = 200, body = RealTimeMetrics),
         (status = 400, description = "The parameter is not one, or out of its bounds."),
         (status = 503, description = "The database does not answer.")))]
-async fn real_time_metrics(api: &Api, query: &HashMap<String, String>) -> Response {
+async fn real_time_metrics(api: &Api, query: &Query) -> Response {
     let window = match window(query) {
         Ok(window) => window,
-        Err(detail) => return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response(),
+        Err(detail) => return bad_request(detail),
     };
     let (resolution, unit) = if window <= SECONDS_KEPT { (Resolution::Second, 1) } else { (Resolution::Minute, 60) };
     let step = window.div_ceil(POINTS).div_ceil(unit) * unit;
     let sums = match series(&api.store, resolution, window, step).await {
         Ok(sums) => sums,
-        Err(error) => return unavailable(&format!("the database does not answer: {error}")),
+        Err(error) => return no_database(&error),
     };
     let (facts, now) = (api.facts.borrow().clone(), Timestamp::now());
     let since = now.as_second() - i64::from(window);
@@ -184,15 +205,15 @@ async fn real_time_metrics(api: &Api, query: &HashMap<String, String>) -> Respon
         (status = 200, body = RecentAlerts),
         (status = 400, description = "A parameter is not one, or out of its bounds."),
         (status = 503, description = "The database does not answer.")))]
-async fn recent_alerts(api: &Api, query: &HashMap<String, String>) -> Response {
+async fn recent_alerts(api: &Api, query: &Query) -> Response {
     let (limit, before) = match page(query) {
         Ok(page) => page,
-        Err(detail) => return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response(),
+        Err(detail) => return bad_request(detail),
     };
     // One more than asked for tells whether there is a next page.
     let mut events: Vec<AlarmEvent> = match events_before(&api.store, before, limit + 1).await {
         Ok(events) => events.into_iter().map(AlarmEvent::from).collect(),
-        Err(error) => return unavailable(&format!("the database does not answer: {error}")),
+        Err(error) => return no_database(&error),
     };
     let more = i64::try_from(events.len()).is_ok_and(|n| n > limit);
     events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -208,15 +229,33 @@ async fn recent_alerts(api: &Api, query: &HashMap<String, String>) -> Response {
         (status = 400, description = "Last-Event-ID is not a number."),
         (status = 503, description = "Too many viewers.")))]
 fn live_stream(api: &Api, headers: &HeaderMap) -> Response {
+    streamed(api, headers, Told::StateToo)
+}
+
+/// Server-sent events, only the numbered ones: what happened, in the order of the commits, resumed behind
+/// `Last-Event-ID` without gap or repeat. By kind: `rebalancing` (a row of the journal), `ownership`, `rebalance` (a
+/// verdict, or its revision), `alarm`, `drill`, `slot`, `recorder`.
+#[utoipa::path(get, path = "/api/events",
+    params(("Last-Event-ID" = Option<i64>, Header, description = "Number of the last event that was seen.")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String),
+        (status = 400, description = "Last-Event-ID is not a number."),
+        (status = 503, description = "Too many viewers.")))]
+fn events(api: &Api, headers: &HeaderMap) -> Response {
+    streamed(api, headers, Told::Numbered)
+}
+
+fn streamed(api: &Api, headers: &HeaderMap, told: Told) -> Response {
     let last = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default().parse()) {
         None => None,
         Some(Ok(last)) if last >= 0 => Some(last),
         Some(_) => {
-            let detail = "Last-Event-ID: not the number of an event";
-            return Problem::new(StatusCode::BAD_REQUEST).detail(detail).into_response();
+            return bad_request("Last-Event-ID: not the number of an event".to_owned());
         }
     };
-    let Some(events) = api.hub.view(last) else { return unavailable("as many viewers as there may be are connected") };
+    let Some(events) = api.hub.view(last, told) else {
+        return unavailable("as many viewers as there may be are connected");
+    };
     // A stream is only polled through `&mut`, which is all that `Sync` would protect.
     let mut response = warp::sse::reply(SyncStream::new(events)).into_response();
     // For proxies that would hold it back.
@@ -253,54 +292,17 @@ impl Api {
     }
 }
 
-fn window(query: &HashMap<String, String>) -> Result<u32, String> {
+fn window(query: &Query) -> Result<u32, String> {
     let (least, default, most) = WINDOW;
     only(query, &["window_seconds"])?;
     whole_number(query, "window_seconds", default, least..=most)
 }
 
 /// Limit and cursor of a page of events.
-fn page(query: &HashMap<String, String>) -> Result<(i64, i64), String> {
+fn page(query: &Query) -> Result<(i64, i64), String> {
     only(query, &["limit", "before"])?;
     let limit = whole_number(query, "limit", EVENTS, 1..=MOST_EVENTS)?;
     Ok((limit, whole_number(query, "before", i64::MAX, 1..=i64::MAX)?))
-}
-
-/// Refuses parameters that there are not.
-fn only(query: &HashMap<String, String>, names: &[&str]) -> Result<(), String> {
-    match query.keys().find(|key| !names.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(unknown) => {
-            let verb = if names.len() == 1 { "is" } else { "are" };
-            Err(format!("{unknown}: no such parameter; there {verb} {}", names.join(" and ")))
-        }
-    }
-}
-
-/// A parameter within its bounds; the default where it is not given.
-fn whole_number<N: Copy + Display + FromStr + PartialOrd>(
-    query: &HashMap<String, String>,
-    name: &str,
-    default: N,
-    bounds: RangeInclusive<N>,
-) -> Result<N, String> {
-    let Some(given) = query.get(name) else { return Ok(default) };
-    let number = given.parse().ok().filter(|number| bounds.contains(number));
-    number.ok_or_else(|| format!("{name}: a whole number from {} to {}", bounds.start(), bounds.end()))
-}
-
-fn json(value: &impl serde::Serialize) -> Response {
-    let mut response = warp::reply::json(value).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn problem(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("2"))
-}
-
-fn unavailable(detail: &str) -> Response {
-    problem(detail).into_response()
 }
 
 #[cfg(test)]

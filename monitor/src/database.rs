@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use lifecycle::{Latch, Readiness, Shutdown};
 use opentelemetry::metrics::Gauge;
 use store::{
-    Error, Store, alarms, consumer_health, offsets, producer_health, schema_version, sensor_readings, throughput,
+    Error, Store, alarms, consumer_health, flight_recorder, offsets, producer_health, schema_version, sensor_readings,
+    throughput,
 };
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -107,8 +108,21 @@ impl Database {
         let seconds = throughput::series(store, throughput::Resolution::Second, RECENT_SECONDS, 1).await?;
         let alarms = alarms::standing(store, STANDING).await?;
         let alarm_counts = alarms::counts(store).await?;
+        let slots = flight_recorder::slots(store).await?;
+        let recorded_since = flight_recorder::recorded_since(store).await?;
         let last_appends = self.last_appends().await?;
-        Ok(Tables { consumers, producers, offsets, shares, seconds, alarms, alarm_counts, last_appends })
+        Ok(Tables {
+            slots,
+            recorded_since,
+            consumers,
+            producers,
+            offsets,
+            shares,
+            seconds,
+            alarms,
+            alarm_counts,
+            last_appends,
+        })
     }
 
     /// Hours are told by it: what it was half a minute ago is as good.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use kafka::inspector::{GroupDescription, Survey};
-use store::{alarms, consumer_health, offsets, producer_health, throughput};
+use store::{alarms, consumer_health, flight_recorder, offsets, producer_health, throughput};
 
 /// Seconds that the rates speak of.
 pub const RATE_SECONDS: u32 = 10;
@@ -31,6 +31,10 @@ pub struct Tables {
     pub alarms: Vec<alarms::Alarm>,
     /// How many stand in all.
     pub alarm_counts: alarms::Counts,
+    /// Colour and pattern of each consumer.
+    pub slots: Vec<flight_recorder::Slot>,
+    /// Since when a recorder was there.
+    pub recorded_since: Option<Timestamp>,
     /// When the last stored record of each partition was appended; asked now and then.
     pub last_appends: Arc<Vec<offsets::LastAppend>>,
 }

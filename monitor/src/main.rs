@@ -19,9 +19,11 @@ mod facts;
 mod guard;
 mod options;
 mod page;
+mod record;
 mod recorder;
 mod stream;
 mod system_alarms;
+mod task;
 mod view;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -36,14 +38,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 use warp::Filter;
 
-use crate::{
-    api::Api,
-    database::Database,
-    facts::Facts,
-    guard::Policy,
-    options::{Command, Options},
-    stream::Hub,
-};
+use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::Options, stream::Hub};
 
 /// How long a stop may take, all in all.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -53,8 +48,8 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
-    if options.command == Some(Command::Check) {
-        return check::run(&options).into();
+    if let Some(command) = options.command {
+        return task::run(command, &options).into();
     }
     let setup = match Setup::new(&options) {
         Ok(setup) => setup,
@@ -118,7 +113,13 @@ async fn run(setup: Setup) -> anyhow::Result<()> {
     let facts = watch::Sender::new(Facts::default());
     let database = Database::new(store.clone(), topic.to_string(), facts.clone(), &readiness);
     let hub = Hub::new(store.clone(), shutdown.clone());
-    let api = Api { facts: facts.subscribe(), store, topic: Arc::clone(&topic), hub: hub.clone() };
+    let api = Api {
+        facts: facts.subscribe(),
+        store,
+        recorder: recorder.clone(),
+        topic: Arc::clone(&topic),
+        hub: hub.clone(),
+    };
     let policy = Arc::new(policy);
     let listener = http::bind(address).await?;
     let ops = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).map(warp::Reply::into_response);

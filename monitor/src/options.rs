@@ -43,6 +43,9 @@ pub struct Options {
     /// The database that is watched: a role that may only read is enough
     #[command(flatten)]
     pub store: store::Options,
+    /// Of the commands that end
+    #[command(flatten)]
+    pub task: crate::task::Options,
     /// Log lines
     #[command(flatten)]
     pub telemetry: telemetry::Options,
@@ -53,6 +56,14 @@ pub struct Options {
 pub enum Command {
     /// Say whether all that a monitor needs is there, a line each
     Check,
+    /// Write what was recorded from --from to --to into one file
+    Export,
+    /// Mark the beginning of a drill; prints its number
+    DrillBegin,
+    /// Wait until everything is read again and print the flight reports since the drill began
+    DrillAwait,
+    /// Judge a drill and mark its end; exit code 1 when it failed
+    DrillEnd,
 }
 
 fn token(text: &str) -> Result<Secret, String> {

@@ -19,7 +19,9 @@ const FILES: [(&str, &str, &[u8]); 4] = [
 pub fn routes() -> impl Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::path::tail()
         .and_then(async |tail: warp::path::Tail| {
-            let found = FILES.iter().find(|(name, ..)| *name == tail.as_str());
+            // A link to a rebalance is the page, which opens it.
+            let name = if tail.as_str().starts_with("r/") { "" } else { tail.as_str() };
+            let found = FILES.iter().find(|(known, ..)| *known == name);
             found.map(|(_, kind, bytes)| (*kind, *bytes)).ok_or_else(warp::reject::not_found)
         })
         .and(http::read_only())

@@ -32,6 +32,15 @@ const BUFFER: usize = 1024;
 const VIEWERS: usize = 512;
 const STATE_EVERY: Duration = Duration::from_secs(1);
 
+/// What a viewer wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// What happens, by its numbers.
+    Numbered,
+    /// And what is known now, every second.
+    StateToo,
+}
+
 /// What viewers are told, all of them the same.
 #[derive(Clone, Debug)]
 enum Word {
@@ -79,20 +88,37 @@ impl Hub {
     /// None.
     pub async fn tell_state(
         self,
-        facts: watch::Receiver<Facts>,
+        mut facts: watch::Receiver<Facts>,
         topic: String,
         stop: Shutdown,
     ) -> Result<(), std::convert::Infallible> {
+        let mut told = None;
         let mut ticks = interval(STATE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // A fresh answer is told at once: a silence counts from when it can be seen.
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = ticks.tick() => {}
+                () = answered(&mut facts, &mut told) => ticks.reset(),
             }
             let state = view::state(&facts.borrow().clone(), &topic, Timestamp::now());
             let json = serde_json::to_string(&state).expect("plain data always serialises");
             self.state.send_replace(json.into());
+        }
+    }
+}
+
+/// Waits for the database's next answer.
+async fn answered(facts: &mut watch::Receiver<Facts>, told: &mut Option<Timestamp>) {
+    loop {
+        let asked_at = facts.borrow_and_update().database.asked_at();
+        if asked_at != *told {
+            *told = asked_at;
+            return;
+        }
+        if facts.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -9,12 +9,14 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use store::consumer_health::Row;
 use utoipa::ToSchema;
 
 use crate::facts::{Facts, RATE_SECONDS};
 
 mod alarms;
 mod consumers;
+mod groups;
 mod metrics;
 mod partitions;
 mod producers;
@@ -22,6 +24,7 @@ mod system;
 
 pub use alarms::{Alarm, AlarmCounts, AlarmEvent, RecentAlerts};
 pub use consumers::{Consumer, ConsumerHealth};
+pub use groups::{Group, Groups};
 pub use metrics::{Metrics, Point, RealTimeMetrics, Series, points};
 pub use partitions::{Partition, PartitionAssignment};
 pub use producers::{Producer, ProducerHealth};
@@ -41,6 +44,8 @@ pub struct State {
     pub producers: Vec<Producer>,
     /// Every partition.
     pub partitions: Vec<Partition>,
+    /// Every consumer group with its members.
+    pub groups: Vec<Group>,
     /// Alarms that stand, the most important ones: 50 at most.
     pub alarms: Vec<Alarm>,
     /// How many stand in all.
@@ -62,11 +67,12 @@ pub fn state(facts: &Facts, topic: &str, now: Timestamp) -> State {
     let consumers = consumers::consumers(facts, now);
     let producers = producers::producers(facts, now);
     let partitions = partitions::partitions(facts, topic, &consumers);
+    let groups = groups::groups(facts, topic, now);
     let metrics = metrics::metrics(facts, &partitions);
     let system = system::system(facts, &consumers, &producers, &partitions, &metrics, now);
     let recent = metrics::recent(facts);
     let (alarms, alarm_counts) = (alarms::shown(facts), alarms::counts(facts));
-    State { system, consumers, producers, partitions, alarms, alarm_counts, metrics, recent }
+    State { system, consumers, producers, partitions, groups, alarms, alarm_counts, metrics, recent }
 }
 
 /// Age of a heartbeat now: its age when the table was read, and the time since. While the database does not
@@ -83,6 +89,13 @@ fn age(facts: &Facts, age_s: f64, now: Timestamp) -> f64 {
 /// have written one: after an outage of the database each process gets the time for its next.
 fn is_silent(facts: &Facts, age_s: f64) -> bool {
     age_s > SILENT_AFTER_S && facts.database.up_for_s() > SILENT_AFTER_S
+}
+
+/// Whether a consumer does not beat, or cannot: a process that is killed loses its sessions with the database at once,
+/// long before a heartbeat is missed. Of an older build only heartbeats are known.
+fn is_gone(facts: &Facts, row: &Row) -> bool {
+    let tells = row.session_timeout_ms.is_some() && facts.database.up_for_s() > SILENT_AFTER_S;
+    is_silent(facts, row.age_s) || tells && row.sessions == 0 && row.age_s > 0.0
 }
 
 /// Seconds from `from` to `to`; 0 when a clock went back.

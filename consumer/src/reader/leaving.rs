@@ -34,6 +34,16 @@ impl Reader<'_> {
         // What was served before is answered here; from now on the callbacks answer themselves.
         self.answer_closing();
         self.consumer.context().close();
+        // A static member's place is kept: the close tells its group nothing, an unsubscribe would (KIP-345).
+        if !self.parts.is_static {
+            self.unsubscribe();
+        }
+        self.parts.current.lock().expect("nothing panics while it holds this lock").clear();
+        self.record("stopped", Fact::default());
+    }
+
+    /// Tells the group, and waits until it has taken the partitions back.
+    fn unsubscribe(&mut self) {
         self.consumer.unsubscribe();
         let deadline = Instant::now() + UNASSIGN;
         loop {
@@ -41,11 +51,9 @@ impl Reader<'_> {
             self.answer_closing();
             let assigned = self.consumer.assignment().map_or(0, |list| list.count());
             if assigned == 0 || Instant::now() > deadline {
-                break;
+                return;
             }
         }
-        self.parts.current.lock().expect("nothing panics while it holds this lock").clear();
-        self.record("stopped", Fact::default());
     }
 
     /// Waits for the answer of the last mirrored offsets. librdkafka 2.12 that is closed with one

@@ -203,6 +203,8 @@ pub struct Row {
     pub generation: i32,
     /// Member id; may be empty.
     pub member_id: String,
+    /// Sessions with this database under its name.
+    pub sessions: i64,
 }
 
 /// The heartbeat rows, by consumer; the 1,000 with the latest heartbeats.
@@ -217,7 +219,9 @@ pub async fn all(store: &Store) -> Result<Vec<Row>> {
             "SELECT consumer_id, status, last_heartbeat, \
                     greatest(0, extract(epoch FROM clock_timestamp() - last_heartbeat))::float8, group_id, boot_id, \
                     started_at, partition_states, messages_processed_last_minute, journal_waiting, journal_dropped, \
-                    static_id, session_timeout_ms, poll_interval_ms, poll_age_ms, clock_skew_us, generation, member_id \
+                    static_id, session_timeout_ms, poll_interval_ms, poll_age_ms, clock_skew_us, generation, member_id, \
+                    (SELECT count(*) FROM pg_stat_activity a WHERE a.application_name = left(consumer_id, 63) \
+                        AND a.datname = current_database()) \
                FROM (SELECT * FROM consumer_health ORDER BY last_heartbeat DESC LIMIT 1000) latest \
               ORDER BY consumer_id",
         )
@@ -243,6 +247,7 @@ pub async fn all(store: &Store) -> Result<Vec<Row>> {
         clock_skew_us: row.get(15),
         generation: row.get(16),
         member_id: row.get(17),
+        sessions: row.get(18),
     };
     Ok(rows.iter().map(row).collect())
 }

@@ -50,6 +50,8 @@ pub struct Stored {
     pub quarantine_reason: Option<String>,
     /// When that began.
     pub quarantined_at: Option<Timestamp>,
+    /// When it moved, or was claimed, last.
+    pub updated_at: Timestamp,
 }
 
 /// When a partition's last stored record was appended: those that wait are no older.
@@ -93,7 +95,8 @@ pub async fn all(store: &Store, target: &str) -> Result<Vec<Stored>> {
     let rows = client
         .query(
             "SELECT o.log_id, l.cluster_id, l.topic_id, l.topic, o.partition_number, o.group_id, o.start_offset, \
-                    o.next_offset, o.leader_epoch, o.owner, o.claimed_at, o.quarantine_reason, o.quarantined_at \
+                    o.next_offset, o.leader_epoch, o.owner, o.claimed_at, o.quarantine_reason, o.quarantined_at, \
+                    o.updated_at \
                FROM stored_offsets o JOIN kafka_logs l USING (log_id) \
               WHERE o.target = $1 ORDER BY l.topic, o.log_id, o.partition_number",
             &[&target],
@@ -114,6 +117,7 @@ pub async fn all(store: &Store, target: &str) -> Result<Vec<Stored>> {
         claimed_at: row.get(10),
         quarantine_reason: row.get(11),
         quarantined_at: row.get(12),
+        updated_at: row.get(13),
     });
     Ok(stored.collect())
 }

@@ -129,8 +129,10 @@ impl Process {
 
     /// Holds one of its threads until the answer is dropped; the others go on, as beside a handler that takes too long.
     ///
+    /// It is held while it runs, not while it waits in a system call: a client that waits for records is polling.
+    ///
     /// # Errors
-    /// When it has no thread of that name, or may not be traced.
+    /// When it has no thread of that name, may not be traced, or never runs.
     pub fn hold_thread(&self, name: &str) -> Result<Held> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).context("its threads")?;
         let named = |task: &Path| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
@@ -189,16 +191,38 @@ pub struct Held {
 }
 
 impl Held {
+    /// A thread that handles a record now and then is met at work after some of these.
+    const TRIES: u32 = 20_000;
+
     fn begin(thread: nix::unistd::Pid) -> Result<Self> {
         use nix::sys::{ptrace, wait};
         let (let_go, told) = mpsc::channel::<()>();
         let (answer, held) = mpsc::channel();
         let tracer = std::thread::spawn(move || {
-            let stop = ptrace::seize(thread, ptrace::Options::empty())
-                .and_then(|()| ptrace::interrupt(thread))
-                .and_then(|()| wait::waitpid(thread, Some(wait::WaitPidFlag::__WALL)));
-            let stopped = stop.is_ok();
-            let _ = answer.send(stop.map(|_| ()));
+            let stop = || {
+                ptrace::interrupt(thread)?;
+                wait::waitpid(thread, Some(wait::WaitPidFlag::__WALL)).map(|_| ())
+            };
+            // -1: stopped outside of a system call (proc(5), /proc/pid/syscall).
+            let runs = || {
+                let call = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap_or_default();
+                call.starts_with("-1") || call.starts_with("running")
+            };
+            let catch = || {
+                ptrace::seize(thread, ptrace::Options::empty())?;
+                for _ in 0..Self::TRIES {
+                    stop()?;
+                    if runs() {
+                        return Ok(());
+                    }
+                    ptrace::cont(thread, None)?;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(nix::Error::ETIMEDOUT)
+            };
+            let held = catch();
+            let stopped = held.is_ok();
+            let _ = answer.send(held);
             // Ends when the other end is dropped.
             let _ = told.recv();
             if stopped {

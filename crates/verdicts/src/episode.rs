@@ -157,11 +157,15 @@ fn markers(facts: &Facts) -> Vec<Marker<'_>> {
     markers
 }
 
-/// Partitions that somebody had, or that the topic has.
-fn partitions(facts: &Facts, owned: &[Ownership]) -> Vec<i32> {
-    let known = facts.topic_views.iter().max_by_key(|view| (view.at, view.id)).map_or(0, |view| view.partitions);
-    let had: BTreeSet<i32> = owned.iter().map(|o| o.partition).chain(0..known).collect();
-    had.into_iter().collect()
+/// Partitions that somebody had, or that the topic has, each with the instant from which on it is to be read.
+fn partitions(facts: &Facts, owned: &[Ownership]) -> BTreeMap<i32, Timestamp> {
+    let had = owned.iter().map(|o| (o.partition, o.from));
+    let seen = facts.topic_views.iter().flat_map(|view| (0..view.partitions).map(|partition| (partition, view.at)));
+    let mut since = BTreeMap::new();
+    for (partition, at) in had.chain(seen) {
+        since.entry(partition).and_modify(|known: &mut Timestamp| *known = at.min(*known)).or_insert(at);
+    }
+    since
 }
 
 fn quiet(facts: &Facts) -> SignedDuration {
@@ -173,7 +177,7 @@ struct World<'a, 'b> {
     facts: &'a Facts,
     lives: &'b BTreeMap<Uuid, Lived<'a>>,
     owned: &'b [Ownership],
-    partitions: Vec<i32>,
+    partitions: BTreeMap<i32, Timestamp>,
     quiet: SignedDuration,
 }
 
@@ -257,7 +261,7 @@ impl<'a> World<'a, '_> {
             let gone = lived.and_then(Lived::ended_at).is_some_and(|ended| ended <= at);
             !joined && !gone && at < entry.at + JOINING
         });
-        !joining && self.partitions.iter().all(read)
+        !joining && self.partitions.iter().filter(|(_, since)| **since <= at).all(|(partition, _)| read(partition))
     }
 
     /// Whether a process did its work at this instant: it was there, and not in one of its silences.

@@ -12,6 +12,7 @@ mod cause;
 mod episode;
 pub mod fact;
 mod fewest;
+pub mod finding;
 mod handover;
 mod lives;
 mod ownership;

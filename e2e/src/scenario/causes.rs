@@ -135,6 +135,26 @@ impl Watched {
         Ok(())
     }
 
+    /// Holds the poll thread of a consumer until its group has removed it, and lets it go. Met inside the client, the
+    /// thread counts as polling: then it is let go and met again.
+    async fn hold_poll_thread(&self, victim: usize) -> Result<()> {
+        let interval = Duration::from_secs(12);
+        for _ in 0..6 {
+            let (since, held) = (Timestamp::now(), self.trial.consumers[victim - 1].hold_thread("poll")?);
+            tokio::time::sleep(interval).await;
+            let taken = !self.verdicts(since).await?.is_empty();
+            if taken {
+                // Long enough for its return to be a rebalance of its own.
+                tokio::time::sleep(Duration::from_secs(6)).await;
+            }
+            drop(held);
+            if taken {
+                return Ok(());
+            }
+        }
+        bail!("the poll thread was never met outside the client")
+    }
+
     async fn judged(mut self, verdicts: &[Value]) -> Result<Hits> {
         self.dark_times_hold(verdicts).await?;
         for (cause, _) in verdicts.iter().map(cause_of) {
@@ -217,9 +237,7 @@ async fn paused(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
 async fn poll_interval(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     let watched = Watched::begin(&site, protocol(&mut rng), 3).await?;
     let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
-    let held = watched.trial.consumers[victim - 1].hold_thread("poll")?;
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    drop(held);
+    watched.hold_poll_thread(victim).await?;
     let verdicts = watched.named(since, &[one("poll_interval_exceeded", victim), one("join", victim)]).await?;
     watched.judged(&verdicts).await
 }

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use warp::sse::Event;
 
-use super::{Hub, Line, Word};
+use super::{Hub, Line, Told, Word};
 
 /// Events that a new viewer begins with.
 const FIRST: i64 = 100;
@@ -37,12 +37,17 @@ struct Viewer {
     stop: Shutdown,
     waiting: VecDeque<Event>,
     place: Place,
+    told: Told,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Hub {
     /// A stream for one more viewer, which has seen everything up to `last`; `None` when there are too many.
-    pub fn view(&self, last: Option<i64>) -> Option<impl Stream<Item = Result<Event, Infallible>> + Send + use<>> {
+    pub fn view(
+        &self,
+        last: Option<i64>,
+        told: Told,
+    ) -> Option<impl Stream<Item = Result<Event, Infallible>> + Send + use<>> {
         let permit = Arc::clone(&self.viewers).try_acquire_owned().ok()?;
         let mut state = self.state.subscribe();
         state.mark_changed();
@@ -53,6 +58,7 @@ impl Hub {
             stop: self.stop.clone(),
             waiting: VecDeque::from([Event::default().retry(std::time::Duration::from_millis(RETRY_MS)).comment("")]),
             place: Place::Behind(last),
+            told,
             _permit: permit,
         };
         Some(unfold(viewer, async |mut viewer| viewer.next().await.map(|event| (Ok(event), viewer))))
@@ -79,11 +85,11 @@ impl Viewer {
                 () = self.stop.requested() => return None,
                 // While it is behind, live events stay in the shared buffer.
                 word = self.events.recv(), if !behind => self.hear(word),
-                changed = self.state.changed() => {
+                changed = self.state.changed(), if self.told == Told::StateToo || behind => {
                     changed.ok()?;
                     let state = self.state.borrow_and_update().clone();
                     // Before the first look at the sources there is none.
-                    if &*state != "null" {
+                    if &*state != "null" && self.told == Told::StateToo {
                         self.waiting.push_back(Event::default().event("state").data(&*state));
                     }
                 }

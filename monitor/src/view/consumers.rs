@@ -6,7 +6,7 @@ use store::consumer_health::{PartitionState, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{age, is_silent, per_second};
+use super::{age, is_gone, per_second};
 use crate::facts::{Facts, lag};
 
 /// Answer of `GET /api/consumer-health`.
@@ -26,8 +26,8 @@ pub struct Consumer {
     pub consumer_id: String,
     /// Its consumer group.
     pub group_id: String,
-    /// `starting`, `running`, `paused`, `stopping`, `stopped`, or `silent`: no heartbeat for two seconds, and it
-    /// did not say that it stops.
+    /// `starting`, `running`, `paused`, `stopping`, `stopped`, or `silent`: no heartbeat for two seconds, or
+    /// no session with the database any more, and it did not say that it stops.
     pub status: String,
     /// What it said of itself last.
     pub reported_status: String,
@@ -92,7 +92,7 @@ fn consumer(facts: &Facts, row: &Row, now: Timestamp) -> Consumer {
         .filter(|share| share.consumer_id == row.consumer_id)
         .map(|share| share.stored_rows);
     let age_s = age(facts, row.age_s, now);
-    let silent = is_silent(facts, row.age_s) && row.status != "stopped";
+    let silent = is_gone(facts, row) && row.status != "stopped";
     Consumer {
         consumer_id: row.consumer_id.clone(),
         group_id: row.group_id.clone(),

@@ -37,6 +37,9 @@ pub struct Partition {
     pub reason: Option<String>,
     /// Whether somebody reads it.
     pub read: bool,
+    /// Since when records wait that nobody reads: when the last one was stored; `null` while it is read or none waits.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub dark_since: Option<Timestamp>,
     /// Who claimed it last in the database; the fence lets nobody else write.
     pub claimed_by: Option<String>,
     /// When that was.
@@ -92,11 +95,15 @@ fn partition(
     let of_this = |share: &&store::throughput::Share| {
         share.partition == number && stored.is_some_and(|stored| stored.log_id == share.log_id)
     };
+    let read = matches!(state.as_str(), "reading" | "proving");
+    let lag_records = stored.and_then(|stored| lag(view.and_then(|view| view.end), stored.next_offset));
+    let waits = !read && lag_records.is_some_and(|records| records > 0);
     Partition {
         topic: topic.to_owned(),
         partition: number,
         owners: holders.iter().map(|(consumer, _)| consumer.consumer_id.clone()).collect(),
-        read: matches!(state.as_str(), "reading" | "proving"),
+        read,
+        dark_since: stored.filter(|_| waits).map(|stored| stored.updated_at),
         state,
         reason,
         claimed_by: stored.map(|stored| stored.owner.clone()),
@@ -104,7 +111,7 @@ fn partition(
         stored_offset: stored.map(|stored| stored.next_offset),
         log_start: view.and_then(|view| view.start),
         log_end: view.and_then(|view| view.end),
-        lag_records: stored.and_then(|stored| lag(view.and_then(|view| view.end), stored.next_offset)),
+        lag_records,
         stored_rows_per_second: per_second(shares.iter().filter(of_this).map(|share| share.stored_rows).sum()),
         leader: view.and_then(|view| view.leader),
         replicas: view.map(|view| view.replicas.clone()).unwrap_or_default(),

@@ -44,6 +44,7 @@ pub(crate) fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)])
         clock_skew_us: None,
         generation: 1,
         member_id: String::new(),
+        sessions: 1,
     }
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn stored(partition: i32, owner: &str, next_offset: i64) -> offsets::
         claimed_at: at(0),
         quarantine_reason: None,
         quarantined_at: None,
+        updated_at: at(0),
     }
 }
 

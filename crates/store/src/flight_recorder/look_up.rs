@@ -50,6 +50,48 @@ pub struct Cursor {
     pub id: String,
 }
 
+/// A rebalance as it is drawn and counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Brief {
+    /// Its id.
+    pub id: String,
+    /// Group.
+    pub group_id: String,
+    /// Name of its cause.
+    pub cause: String,
+    /// `certain`, `likely` or `none`.
+    pub confidence: Option<String>,
+    /// Who caused it.
+    pub subjects: Vec<String>,
+    /// When it began to matter.
+    pub began_at: Timestamp,
+    /// When the group acted first.
+    pub noticed_at: Timestamp,
+    /// When every partition was read again.
+    pub ended_at: Option<Timestamp>,
+    /// Still going on.
+    pub open: bool,
+    /// The longest dark time, ms.
+    pub dark_max_ms: Option<f64>,
+    /// Partitions that moved.
+    pub moved: i32,
+    /// The fewest that had to.
+    pub fewest: i32,
+    /// Grows when it is judged otherwise.
+    pub revision: i32,
+    /// Milliseconds with two owners.
+    pub two_owners_ms: f64,
+    /// Writes that the database refused.
+    pub refusals: i64,
+    /// Nobody had some partition afterwards.
+    pub orphaned: bool,
+    /// `consumer`, `cooperative-sticky` or `range`.
+    pub protocol: String,
+}
+
+/// Rebalances that are drawn at once, at the most.
+pub const BRIEFS: i64 = 2_000;
+
 /// A note to a rebalance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -190,6 +232,93 @@ pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
     )
     .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The same, as they are drawn: at most [`BRIEFS`], newest first.
+///
+/// # Errors
+/// Transient ones.
+pub async fn briefs(store: &Store, from: Timestamp, until: Timestamp) -> Result<Vec<Brief>> {
+    let statement = "
+        SELECT id, group_id, cause, verdict->>'confidence', subjects, began_at, noticed_at, ended_at, open, dark_max_ms, moved,
+               fewest, revision, (verdict->>'two_owners_ms')::float8, (verdict->>'refusals')::bigint,
+               jsonb_path_exists(verdict, '$.handovers[*] ? (@.move == \"orphaned\")'), protocol
+          FROM rebalances
+         WHERE part_of IS NULL AND noticed_at <= $2 AND (noticed_at >= $1 OR open OR ended_at >= $1 AND noticed_at > $1::timestamptz - interval '1 hour')
+         ORDER BY noticed_at DESC, id DESC LIMIT $3";
+    let brief = |row: &Row| Brief {
+        id: row.get(0),
+        group_id: row.get(1),
+        cause: row.get(2),
+        confidence: row.get(3),
+        subjects: row.get(4),
+        began_at: row.get(5),
+        noticed_at: row.get(6),
+        ended_at: row.get(7),
+        open: row.get(8),
+        dark_max_ms: row.get(9),
+        moved: row.get(10),
+        fewest: row.get(11),
+        revision: row.get(12),
+        two_owners_ms: row.get::<_, Option<f64>>(13).unwrap_or(0.0),
+        refusals: row.get::<_, Option<i64>>(14).unwrap_or(0),
+        orphaned: row.get(15),
+        protocol: row.get(16),
+    };
+    Ok(ask(store, statement, &[&from, &until, &BRIEFS]).await?.iter().map(brief).collect())
+}
+
+/// Rows that were stored in each step of a time.
+///
+/// # Errors
+/// Transient ones.
+pub async fn rows_between(
+    store: &Store,
+    from: Timestamp,
+    until: Timestamp,
+    by_minute: bool,
+    step_s: i64,
+) -> Result<Vec<(Timestamp, i64)>> {
+    let statement = "
+        SELECT to_timestamp(floor(extract(epoch FROM bucket) / $4) * $4), sum(stored_rows)::bigint FROM throughput
+         WHERE resolution_s = $1 AND bucket >= $2 AND bucket <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
+    let resolution: i16 = if by_minute { 60 } else { 1 };
+    let rows = ask(store, statement, &[&resolution, &from, &until, &(step_s as f64)]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Times of a partition in which nothing was stored for more than `least_s` seconds.
+///
+/// # Errors
+/// Transient ones.
+pub async fn quiet_between(
+    store: &Store,
+    from: Timestamp,
+    until: Timestamp,
+    by_minute: bool,
+    least_s: i64,
+) -> Result<Vec<(i32, Timestamp, Timestamp)>> {
+    let statement = "
+        SELECT partition_number, since, bucket FROM (
+            SELECT partition_number, bucket,
+                   lag(bucket + resolution_s * interval '1 s', 1, $2) OVER (PARTITION BY partition_number ORDER BY bucket) AS since
+              FROM (SELECT partition_number, bucket, resolution_s FROM throughput
+                     WHERE resolution_s = $1 AND bucket >= $2 AND bucket <= $3 AND stored_rows > 0
+                    UNION ALL
+                    SELECT DISTINCT partition_number, $3::timestamptz, $1 FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
+         WHERE bucket - since > $4 * interval '1 s' ORDER BY 1, 2 LIMIT $5";
+    let resolution: i16 = if by_minute { 60 } else { 1 };
+    let rows = ask(store, statement, &[&resolution, &from, &until, &(least_s as f64), &MOST_ROWS]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
+/// How many ownerships touch a time, counted no further than `most`.
+///
+/// # Errors
+/// Transient ones.
+pub async fn count_owned(store: &Store, from: Timestamp, until: Timestamp, most: i64) -> Result<i64> {
+    let statement = "SELECT count(*) FROM (SELECT FROM ownership WHERE during && tstzrange($1, $2, '[]') LIMIT $3) few";
+    Ok(ask(store, statement, &[&from, &until, &most]).await?[0].get(0))
 }
 
 /// One verdict with its evidence.

@@ -1,0 +1,222 @@
+//! What a monitor does instead of serving and then ends: an export of the record, and the marks of a drill.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use lifecycle::exit;
+use store::flight_recorder::{self as recorded, Filter};
+use store::{Store, consumer_health, schema_version};
+use verdicts::Rebalance;
+
+use crate::options::{Command, Options as Monitor};
+use crate::record;
+use crate::recorder_store;
+
+/// A drill has ended when nothing has been going on for this long.
+const QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// The longest that a drill's recovery is waited for.
+const RECOVERY: Duration = Duration::from_secs(240);
+
+/// Flags of the commands that end.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Options {
+    /// Of `export`: from this instant on, as in RFC 3339
+    #[arg(long, value_name = "INSTANT")]
+    pub from: Option<Timestamp>,
+    /// Of `export`: before this instant
+    #[arg(long, value_name = "INSTANT")]
+    pub to: Option<Timestamp>,
+    /// Of `export`: where to; standard output when not given. A name that ends in .json gets JSON, any other Markdown
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<std::path::PathBuf>,
+    /// Of `drill-begin`: what is going to be broken
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// Of `drill-begin`: the longest dark time that is good enough, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub expect_dark_ms: Option<u32>,
+    /// Of `drill-await` and `drill-end`: the number that `drill-begin` printed
+    #[arg(long, value_name = "NUMBER")]
+    pub drill: Option<i64>,
+    /// Of `drill-end`: whether `consumer verify` has proven that nothing is lost or doubled
+    #[arg(long, value_name = "BOOL")]
+    pub proven: Option<bool>,
+    /// Who does it
+    #[arg(long, env = "USER", default_value = "unknown")]
+    pub operator: String,
+}
+
+/// Why it could not be done, with the exit code.
+struct Failure(u8, String);
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        let code = if error.is_transient() { exit::UNAVAILABLE } else { exit::USAGE };
+        Self(code, error.chain())
+    }
+}
+
+/// Does it; the exit code. 1: a drill that failed.
+pub fn run(command: Command, options: &Monitor) -> u8 {
+    lifecycle::end_when_nobody_reads();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("monitor: starting the runtime: {error}");
+            return exit::UNAVAILABLE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match command {
+            Command::Check => Ok(crate::check::run(options)),
+            Command::Export => export(options).await,
+            Command::DrillBegin => begin(options).await,
+            Command::DrillAwait => await_recovery(options).await,
+            Command::DrillEnd => end(options).await,
+        }
+    });
+    done.unwrap_or_else(|Failure(code, error)| {
+        eprintln!("monitor: {error}");
+        code
+    })
+}
+
+async fn export(options: &Monitor) -> Result<u8, Failure> {
+    let task = &options.task;
+    let (from, to) = (needed(task.from, "--from")?, needed(task.to, "--to")?);
+    if to <= from {
+        return Err(Failure(exit::USAGE, "--to: must be later than --from".to_owned()));
+    }
+    let store = Store::read_only(&options.store, "monitor-export")?;
+    schema_version::check(&store).await?;
+    let export = record::export(&store, from, to).await?;
+    let json = task.out.as_ref().is_some_and(|file| file.extension().is_some_and(|kind| kind == "json"));
+    let text = if json { export.to_json() } else { export.to_markdown() };
+    let written = match &task.out {
+        Some(file) => std::fs::write(file, text),
+        None => std::io::stdout().write_all(text.as_bytes()),
+    };
+    written.map_err(|error| Failure(exit::UNAVAILABLE, format!("--out: {error}")))?;
+    Ok(exit::OK)
+}
+
+async fn begin(options: &Monitor) -> Result<u8, Failure> {
+    let task = &options.task;
+    let scenario = needed(task.scenario.as_deref(), "--scenario")?;
+    let store = recorder(options)?;
+    schema_version::check(&store).await?;
+    let expected = task.expect_dark_ms.map(f64::from);
+    let drill = recorded::begin_drill(&store, scenario, expected, &format!("operator:{}", task.operator)).await?;
+    println!("{}", drill.id);
+    Ok(exit::OK)
+}
+
+/// Waits until every partition is read, no rebalance is open and nothing has happened for a while; prints the reports.
+async fn await_recovery(options: &Monitor) -> Result<u8, Failure> {
+    let store = recorder(options)?;
+    let drill = drill(&store, needed(options.task.drill, "--drill")?).await?;
+    let until = Instant::now() + RECOVERY;
+    while !has_recovered(&store, drill.began_at).await {
+        if Instant::now() > until {
+            eprintln!("monitor: nothing has recovered within {} s", RECOVERY.as_secs());
+            return Ok(FAILED);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let rebalances = since(&store, drill.began_at).await?;
+    if rebalances.is_empty() {
+        println!("No rebalance was recorded.");
+    }
+    for rebalance in &rebalances {
+        println!("{}", verdicts::markdown(rebalance));
+    }
+    Ok(exit::OK)
+}
+
+/// Judges the drill by its dark times and the proof, and marks its end.
+async fn end(options: &Monitor) -> Result<u8, Failure> {
+    let store = recorder(options)?;
+    let drill = drill(&store, needed(options.task.drill, "--drill")?).await?;
+    let proven = needed(options.task.proven, "--proven")?;
+    let rebalances = since(&store, drill.began_at).await?;
+    let worst = rebalances.iter().filter_map(|rebalance| rebalance.dark_max_ms).fold(0.0, f64::max);
+    let open = rebalances.iter().any(|rebalance| rebalance.open);
+    let within = drill.expect_dark_ms.is_none_or(|expected| worst <= expected);
+    let mut words = vec![format!("dark for up to {}", verdicts::duration(worst))];
+    if let Some(expected) = drill.expect_dark_ms {
+        words.push(format!("{} expected at most", verdicts::duration(expected)));
+    }
+    words.push(if proven { "nothing lost or doubled" } else { "consumer verify has findings" }.to_owned());
+    if open {
+        words.push("a rebalance is still going on".to_owned());
+    }
+    let (passed, detail) = (within && proven && !open, words.join("; "));
+    if recorded::end_drill(&store, drill.id, passed, &detail).await?.is_none() {
+        return Err(Failure(exit::USAGE, format!("--drill: {} has ended already", drill.id)));
+    }
+    println!("drill {}: {} ({detail})", drill.scenario, if passed { "passed" } else { "failed" });
+    Ok(if passed { exit::OK } else { FAILED })
+}
+
+/// Exit code of a drill that failed.
+const FAILED: u8 = 1;
+
+/// A database that is away has not recovered.
+async fn has_recovered(store: &Store, began_at: Timestamp) -> bool {
+    let recovered = async {
+        let read = consumer_health::all(store).await?;
+        let beats = |row: &&consumer_health::Row| row.age_s < 3.0 && row.status != "stopped";
+        let mut partitions: Vec<i32> = read
+            .iter()
+            .filter(beats)
+            .flat_map(|row| row.partitions.iter().filter(|p| p.state == "reading").map(|p| p.partition))
+            .collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let now = store::server::clock(store).await?;
+        let stored = store::offsets::all(store, store::sensor_readings::TARGET).await?;
+        let log = stored.iter().map(|stored| stored.log_id).max();
+        let known = stored.iter().filter(|stored| Some(stored.log_id) == log).count();
+        let rebalances = since(store, began_at).await.map_err(|Failure(_, error)| store::Error::Refused(error))?;
+        let settled =
+            rebalances.iter().all(|r| !r.open && now.duration_since(r.ended_at.unwrap_or(r.noticed_at)) > QUIET);
+        Ok::<_, store::Error>(
+            known > 0 && partitions.len() >= known && settled && now.duration_since(began_at) > QUIET * 2,
+        )
+    };
+    tokio::time::timeout(Duration::from_secs(5), recovered).await.is_ok_and(|recovered| recovered.unwrap_or(false))
+}
+
+/// The rebalances since an instant, oldest first, with their evidence.
+async fn since(store: &Store, from: Timestamp) -> Result<Vec<Rebalance>, Failure> {
+    let filter = Filter { from: Some(from), limit: 200, ..Filter::default() };
+    let mut found = Vec::new();
+    for brief in recorded::filtered(store, &filter).await? {
+        let id = brief["id"].as_str().unwrap_or_default();
+        if let Some(verdict) = recorded::rebalance(store, id).await? {
+            found.extend(serde_json::from_value::<Rebalance>(verdict));
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+async fn drill(store: &Store, id: i64) -> Result<recorded::Drill, Failure> {
+    let now = Timestamp::now();
+    let recent =
+        recorded::drills(store, now - SignedDuration::from_hours(24), now + SignedDuration::from_hours(1)).await?;
+    let found = recent.into_iter().find(|drill| drill.id == id);
+    found.ok_or_else(|| Failure(exit::USAGE, format!("--drill: there is no drill {id} of the last day")))
+}
+
+fn recorder(options: &Monitor) -> Result<Store, Failure> {
+    let store = recorder_store(options).map_err(|error| Failure(exit::USAGE, format!("{error:#}")))?;
+    store.ok_or_else(|| Failure(exit::USAGE, "RECORDER_DATABASE_URL must be given: a drill is written down".to_owned()))
+}
+
+fn needed<T>(value: Option<T>, flag: &str) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure(exit::USAGE, format!("{flag} must be given")))
+}
