@@ -1,21 +1,25 @@
 // The top bar: is the stream alive, how old is what is shown, what is up.
 
-import { clock, duration } from "../format";
+import { clock, duration, moment, span } from "../format";
 import { byId, attribute, h, text } from "../dom";
-import { type Model, silence } from "../model";
+import { type Model, isPast, present, silence } from "../model";
 
-export function bar(): (model: Model) => void {
+export function bar(toLive: () => void, showKeys: () => void): (model: Model) => void {
   const dot = h("i");
   const live = h("span");
+  const back = h("button", { type: "button", id: "to-live", hidden: true, onclick: toLive }, "Back to live", h("span", { "aria-hidden": "true", class: "roomy" }, " L"));
+  const keys = h("button", { type: "button", class: "quiet roomy", onclick: showKeys }, "Keys ?");
   const sources = h("ul", { id: "sources", "aria-label": "Services" });
   const time = h("span", { class: "time" });
   const theme = h("button", { type: "button", class: "quiet", onclick: switchTheme }, "Theme");
   byId("bar").append(
     h("b", {}, "Millrace"),
     h("span", { id: "live" }, dot, live),
+    back,
     h("span", { class: "space" }),
     sources,
     time,
+    keys,
     theme,
   );
   document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
@@ -23,7 +27,8 @@ export function bar(): (model: Model) => void {
   return (model) => {
     document.body.dataset.link = model.link.is;
     text(live, liveness(model));
-    text(time, model.now === 0 ? "" : `${clock(model.now)} UTC`);
+    back.hidden = !isPast(model);
+    text(time, model.now === 0 ? "" : `${clock(present(model))} UTC`);
     const system = model.state?.system;
     const services = system
       ? [
@@ -40,7 +45,11 @@ export function bar(): (model: Model) => void {
 }
 
 function liveness(model: Model): string {
-  const link = model.link;
+  const { link, view } = model;
+  const now = present(model);
+  if (view.cursor !== null) return `Looking at ${moment(view.cursor, now, 1)} · ${span(now - view.cursor)} ago`;
+  if (view.end !== null) return `Looking back, up to ${moment(view.end, now)}`;
+  if (view.paused !== null) return `Paused at ${clock(view.paused)} · ${span(now - view.paused)} behind`;
   switch (link.is) {
     case "connecting":
       return "Connecting";
@@ -63,7 +72,7 @@ function dataAge(model: Model): string {
   return duration(Math.max(0, atMonitor) + (silence(model) ?? 0));
 }
 
-function switchTheme(): void {
+export function switchTheme(): void {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
   const next = now === "dark" ? "light" : "dark";

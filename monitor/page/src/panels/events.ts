@@ -21,7 +21,7 @@ export interface Line {
 export function events(): (model: Model) => void {
   const list = h("ol", { class: "events" });
   const note = h("p", { class: "small dim" });
-  byId("events").append(h("h2", { id: "events-title" }, "What happened"), list, note);
+  byId("events").append(h("h2", { id: "events-title" }, "Journal"), list, note);
   const rows = new Rows<Line>(list, (line) => line.key, make, update);
   let drawn: readonly Event[] | null = null;
 

@@ -1,0 +1,148 @@
+// What the page asks the recorder, and when: what is in view and some time around it, when that changes or new facts
+// came; the instant that is looked at; the story that is open; the last day and the findings now and then.
+
+import { Refused, ask, instant as written } from "./ask";
+import { type Action, type Model, isPast, known, present, spokenOf } from "./model";
+import type { Assignments, Finding, Ownership, Rebalances, Told } from "./record";
+import { DAY, edge } from "./view";
+
+/** Around the window, on each side, so that a drag does not run into nothing. */
+const MARGIN = 0.5;
+/** Two pixels for a bucket: less is not seen. */
+const BUCKET_PX = 2;
+const LIVE_AGAIN_MS = 10_000;
+const FACTS_AGAIN_MS = 400;
+const DAY_AGAIN_MS = 60_000;
+const RETRY_MS = 5000;
+const REBALANCES = 200;
+
+export interface Wanted {
+  readonly from: number;
+  readonly to: number;
+  readonly buckets: number;
+}
+
+/** What to ask for so that the window is there; null: it is. */
+export function wanted(model: Model): Wanted | null {
+  const { view } = model;
+  const { near } = model.recording;
+  const now = known(model);
+  const end = edge(view, now);
+  const from = end - view.ms;
+  const range = { from: from - view.ms * MARGIN, to: Math.min(now, end + view.ms * MARGIN), buckets: Math.min(4000, Math.max(100, Math.round((view.pixels * (1 + 2 * MARGIN)) / BUCKET_PX))) };
+  if (!near) return range;
+  const covered = near.from <= from + 1 && near.to >= Math.min(end, near.as_of) - 1 && (end <= near.as_of + 1 || !isPast(model) || near.as_of >= now - LIVE_AGAIN_MS || view.paused !== null);
+  // Half as fine, or asked for a far wider window: another zoom needs its own answer.
+  const finest = view.ms / (view.pixels / BUCKET_PX);
+  const fine = near.bucket_ms === null ? near.to - near.from <= range.to - range.from + view.ms * 2 || near.to - near.from < 3_600_000 : near.bucket_ms <= finest * 1.5;
+  return covered && fine ? null : range;
+}
+
+export function asks(dispatch: (action: Action) => void): (model: Model) => void {
+  const asked = { near: 0, stale: 0, day: 0, findings: 0, at: Number.NaN, story: "" };
+  let first = true;
+  const lines = { near: new Line(), day: new Line(), at: new Line(), story: new Line(), findings: new Line(), rebalances: new Line() };
+
+  return (model) => {
+    if (model.now === 0) return;
+    const clock = performance.now();
+    near(model, clock);
+    if (asked.day === 0 || clock - asked.day > DAY_AGAIN_MS) {
+      asked.day = clock;
+      const now = present(model);
+      lines.day.ask<Ownership>("/api/ownership", { from: written(now - DAY), to: written(now), buckets: 480 }).then(
+        (ownership) => ownership && dispatch({ type: "day", ownership }),
+        failed,
+      );
+    }
+    if (asked.findings === 0 || clock - asked.findings > DAY_AGAIN_MS) {
+      asked.findings = clock;
+      lines.findings.ask<{ findings: Finding[] }>("/api/findings", { hours: 24 }).then((told) => told && dispatch({ type: "findings", findings: told.findings }), () => {});
+    }
+    if (first) {
+      first = false;
+      lines.rebalances.ask<Rebalances>("/api/rebalances", { limit: REBALANCES }).then((told) => told && dispatch({ type: "rebalances", rebalances: told.rebalances }), () => {});
+    }
+    at(model);
+    story(model);
+  };
+
+  function near(model: Model, clock: number): void {
+    const { stale } = model.recording;
+    const range = wanted(model);
+    const old = !isPast(model) && clock - asked.near > Math.max(LIVE_AGAIN_MS, model.recording.near?.bucket_ms ?? 0);
+    const facts = stale !== asked.stale && clock - asked.near > FACTS_AGAIN_MS;
+    if (lines.near.busy && !range) return;
+    if (lines.near.busy && clock - asked.near < 250) return;
+    if (!range && !old && !(facts && stale > 0)) return;
+    if (lines.near.failedAt > clock - RETRY_MS) return;
+    asked.near = clock;
+    asked.stale = stale;
+    const fresh = range ?? wanted({ ...model, recording: { ...model.recording, near: null } });
+    if (!fresh) return;
+    lines.near.ask<Ownership>("/api/ownership", { from: written(fresh.from), to: written(fresh.to), buckets: fresh.buckets }).then((ownership) => {
+      if (!ownership) return;
+      const now = Date.now();
+      dispatch({ type: "clock", now, at: ownership.as_of });
+      dispatch({ type: "near", ownership });
+    }, failed);
+  }
+
+  function at(model: Model): void {
+    const wantedAt = isPast(model) ? Math.round(spokenOf(model)) : Number.NaN;
+    if (Object.is(wantedAt, asked.at)) return;
+    asked.at = wantedAt;
+    if (Number.isNaN(wantedAt)) return dispatch({ type: "at", assignments: null });
+    lines.at.ask<Assignments>("/api/assignments", { at: written(wantedAt) }, 60).then(
+      // The answer is of whole milliseconds, or coarser: it is told of the instant that was asked for.
+      (told) => told && dispatch({ type: "at", assignments: { ...told, at: spokenOf(model) } }),
+      () => {},
+    );
+  }
+
+  function story(model: Model): void {
+    const { story: open, rebalances } = model.recording;
+    const revision = rebalances.find(({ id }) => id === open?.id)?.revision ?? 0;
+    const key = open === null ? "" : `${open.id} ${revision} ${open.told === null && open.failed === null}`;
+    if (key === asked.story || open === null) {
+      asked.story = key;
+      return;
+    }
+    asked.story = `${open.id} ${revision} false`;
+    lines.story.ask<Told>(`/api/rebalances/${encodeURIComponent(open.id)}`, {}).then(
+      (told) => told && dispatch({ type: "told", told }),
+      (error: unknown) => dispatch({ type: "untold", id: open.id, why: error instanceof Refused && error.status === 404 ? "No rebalance has this name." : "The monitor did not answer." }),
+    );
+  }
+
+  function failed(error: unknown): void {
+    if (error instanceof Refused && (error.status === 404 || error.status === 503)) dispatch({ type: "none" });
+  }
+}
+
+/** One kind of question: the newest is the one that counts. */
+class Line {
+  busy = false;
+  failedAt = Number.NEGATIVE_INFINITY;
+  private stop: AbortController | null = null;
+
+  /** Null when a newer question took its place. */
+  async ask<T>(path: string, values: Record<string, string | number>, waitMs = 0): Promise<T | null> {
+    this.stop?.abort();
+    const stop = new AbortController();
+    this.stop = stop;
+    this.busy = true;
+    try {
+      if (waitMs > 0) await new Promise((wake) => setTimeout(wake, waitMs));
+      if (stop.signal.aborted) return null;
+      const told = await ask<T>(path, values, stop.signal);
+      return stop.signal.aborted ? null : told;
+    } catch (error) {
+      if (stop.signal.aborted) return null;
+      this.failedAt = performance.now();
+      throw error;
+    } finally {
+      if (this.stop === stop) this.busy = false;
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// Flags over the lanes: one for each rebalance, or for some that stand too close. Pure.
+
+import type { Brief } from "../record";
+import { type Scale, x } from "./geometry";
+
+export interface Flag {
+  /** The worst of those that it stands for. */
+  readonly rebalance: Brief;
+  readonly more: number;
+  /** Of the moment that it was noticed. */
+  readonly at: number;
+  readonly left: number;
+  /** Where its words have room. */
+  readonly words: "right" | "left" | "none";
+}
+
+/** Closer than this, they are one. */
+export const MERGE_PX = 24;
+const GLYPH_PX = 18;
+const COUNT_PX = 18;
+const PADDING_PX = 14;
+
+/** `measure`: how wide the words of a rebalance are. */
+export function flags(scale: Scale, rebalances: readonly Brief[], measure: (rebalance: Brief) => number): Flag[] {
+  const groups: { rebalance: Brief; at: number; more: number }[] = [];
+  const inView = rebalances.filter(({ noticed_at }) => noticed_at >= scale.from && noticed_at <= scale.to);
+  for (const rebalance of [...inView].sort(worseFirst)) {
+    const at = x(scale, rebalance.noticed_at);
+    const near = groups.find((other) => Math.abs(other.at - at) < MERGE_PX);
+    if (near) near.more += 1;
+    else groups.push({ rebalance, at, more: 0 });
+  }
+  groups.sort((a, b) => a.at - b.at);
+  const boxes = groups.map(({ at, more }) => {
+    const width = GLYPH_PX + (more > 0 ? COUNT_PX : 0);
+    const left = Math.max(-1, Math.min(at - GLYPH_PX / 2, scale.width - width));
+    return { left, right: left + width };
+  });
+  const free = (i: number, left: number, right: number) =>
+    left >= -1 && right <= scale.width + 2 && boxes.every((other, j) => j === i || left >= other.right || right <= other.left);
+  return groups.map(({ rebalance, at, more }, i) => {
+    const box = boxes[i] ?? { left: 0, right: 0 };
+    const width = box.right - box.left + PADDING_PX + measure(rebalance);
+    if (free(i, box.left, box.left + width)) {
+      box.right = box.left + width;
+      return { rebalance, more, at, left: box.left, words: "right" as const };
+    }
+    if (free(i, box.right - width, box.right)) {
+      box.left = box.right - width;
+      return { rebalance, more, at, left: box.left, words: "left" as const };
+    }
+    return { rebalance, more, at, left: box.left, words: "none" as const };
+  });
+}
+
+function worseFirst(a: Brief, b: Brief): number {
+  return (b.dark_max_ms ?? -1) - (a.dark_max_ms ?? -1) || b.noticed_at - a.noticed_at || (a.id < b.id ? -1 : 1);
+}
