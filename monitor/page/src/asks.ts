@@ -12,35 +12,49 @@ const MARGIN = 0.5;
 const BUCKET_PX = 2;
 const LIVE_AGAIN_MS = 10_000;
 const FACTS_AGAIN_MS = 400;
+/** While a drag goes on, not for each of its frames. */
+const SETTLE_MS = 120;
 const DAY_AGAIN_MS = 60_000;
 const RETRY_MS = 5000;
 const REBALANCES = 200;
 
-export interface Wanted {
+export interface Range {
   readonly from: number;
   readonly to: number;
   readonly buckets: number;
 }
 
-/** What to ask for so that the window is there; null: it is. */
-export function wanted(model: Model): Wanted | null {
-  const { view } = model;
+/** What to ask for so that the window is there; null: it is, or is on its way (`asking`). */
+export function wanted(model: Model, asking: Range | null): Range | null {
+  const range = around(model);
   const { near } = model.recording;
+  if (asking) return has(model, asking.from, asking.to, (asking.to - asking.from) / asking.buckets) ? null : range;
+  if (!near) return range;
+  // Exact spans say nothing of how fine curves are: that is as it was asked for.
+  return has(model, near.from, near.to, near.bucket_ms ?? (near.to - near.from) / range.buckets) ? null : range;
+}
+
+function around(model: Model): Range {
+  const { view } = model;
   const now = known(model);
   const end = edge(view, now);
-  const from = end - view.ms;
-  const range = { from: from - view.ms * MARGIN, to: Math.min(now, end + view.ms * MARGIN), buckets: Math.min(4000, Math.max(100, Math.round((view.pixels * (1 + 2 * MARGIN)) / BUCKET_PX))) };
-  if (!near) return range;
-  const covered = near.from <= from + 1 && near.to >= Math.min(end, near.as_of) - 1 && (end <= near.as_of + 1 || !isPast(model) || near.as_of >= now - LIVE_AGAIN_MS || view.paused !== null);
-  // Half as fine, or asked for a far wider window: another zoom needs its own answer.
-  const finest = view.ms / (view.pixels / BUCKET_PX);
-  const fine = near.bucket_ms === null ? near.to - near.from <= range.to - range.from + view.ms * 2 || near.to - near.from < 3_600_000 : near.bucket_ms <= finest * 1.5;
-  return covered && fine ? null : range;
+  const buckets = Math.round((view.pixels * (1 + 2 * MARGIN)) / BUCKET_PX);
+  return { from: end - view.ms * (1 + MARGIN), to: Math.min(now, end + view.ms * MARGIN), buckets: Math.min(4000, Math.max(100, buckets)) };
+}
+
+/** Whether an answer has the window, about as fine as it is drawn. A window that ends now grows with the stream. */
+function has(model: Model, from: number, to: number, bucket: number): boolean {
+  const { view } = model;
+  const now = known(model);
+  const end = edge(view, now);
+  const grows = now - to < 2 * LIVE_AGAIN_MS + bucket;
+  return from <= end - view.ms + 1 && (to >= end - 1 || grows) && bucket <= (view.ms / view.pixels) * BUCKET_PX * 2;
 }
 
 export function asks(dispatch: (action: Action) => void): (model: Model) => void {
-  const asked = { near: 0, stale: 0, day: 0, findings: 0, at: Number.NaN, story: "" };
+  const asked = { near: Number.NEGATIVE_INFINITY, day: 0, findings: 0, at: Number.NaN, story: "" };
   let first = true;
+  let asking: Range | null = null;
   const lines = { near: new Line(), day: new Line(), at: new Line(), story: new Line(), findings: new Line(), rebalances: new Line() };
 
   return (model) => {
@@ -68,22 +82,19 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
   };
 
   function near(model: Model, clock: number): void {
-    const { stale } = model.recording;
-    const range = wanted(model);
-    const old = !isPast(model) && clock - asked.near > Math.max(LIVE_AGAIN_MS, model.recording.near?.bucket_ms ?? 0);
-    const facts = stale !== asked.stale && clock - asked.near > FACTS_AGAIN_MS;
-    if (lines.near.busy && !range) return;
-    if (lines.near.busy && clock - asked.near < 250) return;
-    if (!range && !old && !(facts && stale > 0)) return;
-    if (lines.near.failedAt > clock - RETRY_MS) return;
+    const { stale, near: told } = model.recording;
+    if (!lines.near.busy) asking = null;
+    const missing = wanted(model, asking);
+    const old = !isPast(model) && clock - asked.near > Math.max(LIVE_AGAIN_MS, told?.bucket_ms ?? 0);
+    const facts = stale > 0 && clock - asked.near > FACTS_AGAIN_MS;
+    const settled = clock - asked.near > SETTLE_MS && clock - lines.near.failedAt > RETRY_MS;
+    if (!settled || !(missing || ((old || facts) && !lines.near.busy))) return;
     asked.near = clock;
-    asked.stale = stale;
-    const fresh = range ?? wanted({ ...model, recording: { ...model.recording, near: null } });
-    if (!fresh) return;
-    lines.near.ask<Ownership>("/api/ownership", { from: written(fresh.from), to: written(fresh.to), buckets: fresh.buckets }).then((ownership) => {
+    const range = around(model);
+    asking = range;
+    lines.near.ask<Ownership>("/api/ownership", { from: written(range.from), to: written(range.to), buckets: range.buckets }).then((ownership) => {
       if (!ownership) return;
-      const now = Date.now();
-      dispatch({ type: "clock", now, at: ownership.as_of });
+      dispatch({ type: "clock", now: Date.now(), at: ownership.as_of });
       dispatch({ type: "near", ownership });
     }, failed);
   }

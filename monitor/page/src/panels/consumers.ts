@@ -7,8 +7,8 @@ import { type Model, isPast, silence, spokenOf } from "../model";
 
 /** The meter is full here where no session is known: 6 s as it is set up. */
 const FULL_MS = 6000;
-/** Until here a heartbeat is in time, and its age is what counts; from here on, what is left. */
-const IN_TIME_MS = 1300;
+/** Of a session: until here a heartbeat is in time, and its age is what counts; from here on, what is left. */
+const IN_TIME = 0.35;
 /** More are not listed: those in trouble come first. */
 const SHOWN = 9;
 const LISTED_PARTITIONS = 9;
@@ -74,7 +74,7 @@ function beat(row: HTMLElement, { silentMs, sessionMs, status }: Standing): void
   const left = silentMs === null ? null : full - silentMs;
   const late = left !== null && left < full / 2;
   if (silentMs === null) text(age, status === "stopped" || status === "gone" ? status : "–");
-  else if (silentMs <= IN_TIME_MS || sessionMs === null) text(age, `${duration(silentMs)} ago`);
+  else if (silentMs <= full * IN_TIME || sessionMs === null) text(age, `${duration(silentMs)} ago`);
   else text(age, silentMs < full ? `${duration(full - silentMs)} of ${span(full)} left` : `session over for ${duration(silentMs - full)}`);
   attribute(age, "class", late && sessionMs !== null ? "late" : null);
   fill(cell(row, "meter"), silentMs === null ? 0 : silentMs / full, late);
@@ -83,6 +83,8 @@ function beat(row: HTMLElement, { silentMs, sessionMs, status }: Standing): void
 /** A member that does not poll breaks with its group though its client goes on beating. */
 function poll(row: HTMLElement, { pollMs, pollLimitMs }: Standing): void {
   const words = cell(row, "poll");
+  const meter = cell(row, "polled").parentElement;
+  if (meter) meter.hidden = pollLimitMs === null;
   const known = pollMs !== null && pollLimitMs !== null;
   const share = known ? pollMs / pollLimitMs : 0;
   const left = known ? Math.max(0, pollLimitMs - pollMs) : 0;

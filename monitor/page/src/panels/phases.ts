@@ -33,7 +33,7 @@ export function drawPhases(bar: HTMLElement, phases: Phases, scale: number, goal
 }
 
 export function phaseLegend(): HTMLElement {
-  return h("p", { class: "legend small", "aria-hidden": "true" }, ...NAMES.map((name) => h("span", {}, h("span", { class: "phases key" }, h("i", { class: name })), name)));
+  return h("p", { class: "legend small", "aria-hidden": "true" }, ...NAMES.map((name) => h("span", {}, h("span", { class: "phases sample" }, h("i", { class: name })), name)));
 }
 
 /** A group's dark time is to stay within its session time-out and a second. */

@@ -41,7 +41,8 @@ export function story(doing: Doing): (model: Model) => void {
     const key = [now, told, session, partitions];
     if (!key.every((part, i) => part === drawn[i])) {
       drawn = key;
-      parts.draw(now, told, goal(session), partitions, present(model));
+      const { marks } = instantOf(model);
+      parts.draw(now, told, goal(session), partitions, present(model), shortened(names(told), (id) => marks.get(id)?.short ?? id));
     }
     if (opened !== now.id) {
       opened = now.id;
@@ -76,13 +77,13 @@ function build(doing: Doing, told: () => Rebalance | null) {
     h("div", { class: "block" }, h("h3", {}, "Evidence ", sources), evidence, failed),
     notes.element,
   ];
-  const barRows = new Rows<{ handover: Handover; most: number; limit: number }>(bars, ({ handover }) => `${handover.topic} ${handover.partition}`, makeBar, updateBar);
+  const barRows = new Rows<Bar>(bars, ({ handover }) => `${handover.topic} ${handover.partition}`, makeBar, updateBar);
 
   return {
     elements,
     title,
     zoom,
-    draw(now: Story, rebalance: Rebalance | null, limit: number, partitions: number | null, at: number) {
+    draw(now: Story, rebalance: Rebalance | null, limit: number, partitions: number | null, at: number, short: Short) {
       if (!rebalance) {
         title.replaceChildren(now.failed === null ? "Looking it up" : "This rebalance is not known here.");
         text(where, now.id);
@@ -93,14 +94,15 @@ function build(doing: Doing, told: () => Rebalance | null) {
         text(failed, now.failed ?? "");
         return;
       }
-      title.replaceChildren(...sentence(rebalance.story).map(([said, strong]) => (strong ? h("em", {}, said) : said)));
+      const named = names(rebalance);
+      title.replaceChildren(...sentence(rebalance.story).map(([said, strong]) => h(strong ? "em" : "span", {}, ...whole(said, named))));
       text(where, `${rebalance.group_id} · ${moment(rebalance.noticed_at, at, 1)}${rebalance.revision > 1 ? ` · revision ${rebalance.revision}` : ""}`);
       drawDrill(drill, now.told?.drill ?? null);
       facts.replaceChildren(...factsOf(rebalance, partitions).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
       const most = Math.max(limit + 1000, rebalance.dark_max_ms ?? 0);
       phases.hidden = rebalance.handovers.length === 0;
       text(scale, `scale 0 to ${span(most)}, goal ${span(limit)}`);
-      barRows.draw(rebalance.handovers.map((handover) => ({ handover, most, limit })));
+      barRows.draw(rebalance.handovers.map((handover) => ({ handover, most, limit, short })));
       drawEvidence(evidence, sources, rebalance, now, failed);
       notes.draw(now.told?.notes ?? [], at);
     },
@@ -111,6 +113,22 @@ function build(doing: Doing, told: () => Rebalance | null) {
 export function sentence(story: string): [string, boolean][] {
   const end = story.search(/\.(\s|$)/);
   return end < 0 ? [[story, true]] : [[story.slice(0, end + 1), true], [story.slice(end + 1), false]];
+}
+
+/** Longer ones may break. */
+const WHOLE = 28;
+
+function names(rebalance: Rebalance | null): string[] {
+  const { subjects, handovers } = rebalance ?? { subjects: [], handovers: [] };
+  const all = new Set([...subjects, ...handovers.flatMap(({ from, to }) => [from, to])]);
+  return [...all].filter((name) => name !== null && name !== "" && name.length <= WHOLE).map(String).sort((a, b) => b.length - a.length);
+}
+
+/** The text with each of the names in one piece, so that no line breaks at a hyphen in it. */
+function whole(said: string, known: readonly string[]): (string | HTMLElement)[] {
+  const [name, ...others] = known;
+  if (name === undefined) return [said];
+  return said.split(name).flatMap((part, i) => [...(i > 0 ? [h("span", { class: "nb" }, name)] : []), ...whole(part, others)]);
 }
 
 export function permalink(id: string): string {
@@ -163,20 +181,36 @@ function makeBar(): HTMLElement {
   return h("li", {}, h("span", { "data-cell": "partition" }), phaseBar(), h("b", { "data-cell": "dark" }), h("small", { "data-cell": "how" }));
 }
 
-function updateBar(row: HTMLElement, { handover, most, limit }: { handover: Handover; most: number; limit: number }): void {
+type Short = (id: string) => string;
+
+interface Bar {
+  handover: Handover;
+  most: number;
+  limit: number;
+  short: Short;
+}
+
+/** Short names where they tell the members apart; the sentence above has the full ones. */
+export function shortened(ids: readonly string[], short: Short): Short {
+  const apart = new Set(ids.map(short)).size === ids.length;
+  return (id) => (apart && ids.includes(id) ? short(id) : id);
+}
+
+function updateBar(row: HTMLElement, { handover, most, limit, short }: Bar): void {
   text(cell(row, "partition"), `p${handover.partition}`);
   const dark = cell(row, "dark");
   text(dark, handover.quiet ? "quiet" : handover.dark_ms === null ? "–" : `${duration(handover.dark_ms)}${handover.open ? " so far" : ""}`);
   attribute(dark, "class", handover.open || (handover.dark_ms ?? 0) > limit ? "hot" : null);
-  text(cell(row, "how"), how(handover));
+  text(cell(row, "how"), how(handover, short));
+  attribute(row, "title", how(handover));
   const bar = row.querySelector<HTMLElement>(".phases");
   if (bar) drawPhases(bar, handover, most, limit);
 }
 
 /** "sensor-consumer-1 to sensor-consumer-2 · 5.8 s + 0.56 s + 38 ms · 323 waited" */
-export function how(handover: Handover): string {
-  const { from, to } = handover;
-  const who = from === to || from === null ? `${to ?? "nobody"}${handover.move === "returned" ? ", returned" : ""}` : `${from} to ${to ?? "nobody"}`;
+export function how(handover: Handover, short: Short = (id) => id): string {
+  const [from, to] = [handover.from, handover.to].map((id) => (id === null ? null : short(id)));
+  const who = from === to || !from ? `${to ?? "nobody"}${handover.move === "returned" ? ", returned" : ""}` : `${from} to ${to ?? "nobody"}`;
   const phases = [handover.detect_ms, handover.reassign_ms, handover.resume_ms];
   const parts = [who];
   if (phases.some((ms) => ms !== null)) parts.push(phases.map((ms) => (ms === null ? "?" : duration(ms))).join(" + "));

@@ -48,7 +48,7 @@ export class Gutter {
     const rows =
       group.lanes.length > MANY_LANES
         ? [heading("head", "member", "partitions"), ...byMember(group, layout, instant)]
-        : [heading("head", "owner", "lag"), ...group.lanes.map((one, i) => byLane(group, one.partition, (layout.y[i] ?? 0) + middle, instant))];
+        : [heading("head", "owner", instant.past ? "" : "lag"), ...group.lanes.map((one, i) => byLane(group, one.partition, (layout.y[i] ?? 0) + middle, instant))];
     const figure = (key: string, y: number, value: string): Row => ({ key, y: y + half - 7, text: value, is: "figure", full: "", slot: null, figure: "" });
     this.rows.draw([...rows, figure("rate", layout.rate, now.rate), figure("lag", layout.lag, now.lag)]);
   }

@@ -7,6 +7,8 @@ import type { Group, GroupNow } from "../record";
 
 /** More members than this are named in the gutter and in the list only. */
 const KEYS = 8;
+/** More have no room for their names: the short one is on the lanes as well, the full one in its title. */
+const NAMED = 4;
 
 interface Key {
   standing: Standing;
@@ -30,6 +32,7 @@ export class Head {
     attribute(this.name, "title", `${group.group_id} reads ${group.topic}`);
     text(this.facts, facts(group, now, standings, instant));
     const shown = standings.filter(({ status }) => status !== "stopped" && status !== "gone");
+    attribute(this.keys, "data-many", shown.length > NAMED ? "" : null);
     this.rows.draw(shown.length > KEYS ? [] : shown.map((standing) => ({ standing, instant })));
   }
 }
