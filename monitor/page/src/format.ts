@@ -33,12 +33,15 @@ export function clock(at: string | number, digits = 0): string {
   return date.toISOString().slice(11, digits > 0 ? 20 + digits : 19);
 }
 
-/** 14:03:07, with the day before it when that is another one than `now` is in. */
+const NEAR_MS = 12 * 3_600_000;
+
+/** 14:03:07; farther than half a day from `now` with the day, and then only to the minute. */
 export function moment(at: string | number, now: number, digits = 0): string {
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return "–";
-  const day = date.toISOString().slice(0, 10);
-  return day === new Date(now).toISOString().slice(0, 10) ? clock(at, digits) : `${day.slice(5)} ${clock(at, digits)}`;
+  if (Math.abs(now - date.getTime()) < NEAR_MS) return clock(at, digits);
+  const iso = date.toISOString();
+  return `${iso.slice(5, 10)} ${digits > 0 ? clock(at, digits) : iso.slice(11, 16)}`;
 }
 
 /** How long, in the two largest units: 3 min 28 s. */

@@ -42,7 +42,7 @@ export function instantOf(model: Model): Instant {
   const { near, at: told, slots } = model.recording;
   const of = [model.state, near, told, slots, past, past ? at : null];
   if (last?.of.every((value, i) => value === of[i])) return last.made;
-  const groups = groupsOf(model);
+  const groups = groupsOf(model).map((group) => withOpen(group, past ? null : model));
   const answer = past && told && Math.abs(told.at - at) < 1 ? told : null;
   const held = past ? heldThen(model, groups, at) : heldNow(model, groups);
   for (const partition of answer?.partitions ?? []) {
@@ -83,6 +83,21 @@ function groupsOf(model: Model): readonly Group[] {
     };
   });
   return [...near, ...told];
+}
+
+/** With what is dark now, by the stream's word, where the record has not told of it yet. */
+function withOpen(group: Group, model: Model | null): Group {
+  const told = (model?.state?.partitions ?? []).filter(({ topic, dark_since }) => topic === group.topic && dark_since);
+  if (told.length === 0) return group;
+  const open = model?.recording.near?.rebalances.find((rebalance) => rebalance.group_id === group.group_id && rebalance.open);
+  const lanes = group.lanes.map((one) => {
+    const since = told.find(({ partition }) => partition === one.partition)?.dark_since;
+    if (!since || one.dark.some(({ until }) => until === null)) return one;
+    const from = Date.parse(since);
+    const noticed = open && open.noticed_at > from ? open.noticed_at : null;
+    return { ...one, dark: [...one.dark, { from, noticed, claimed: null, until: null, rebalance: open?.id ?? null }] };
+  });
+  return { ...group, lanes };
 }
 
 function heldNow(model: Model, groups: readonly Group[]): Map<string, Held> {

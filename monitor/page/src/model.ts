@@ -112,6 +112,8 @@ export function reduce(model: Model, action: Action): Model {
         points: merged(model.points, action.state.recent),
         ...(model.recording.near ? {} : { ahead: nudged(model.ahead, Date.parse(action.state.system?.as_of) - action.now) }),
         curves: grown(model.curves, action.state, action.now + model.ahead),
+        // What became dark, or is read again, has phases that only the recorder knows.
+        ...(darkOf(model.state) === darkOf(action.state) ? {} : { recording: { ...model.recording, stale: model.recording.stale + 1 } }),
       };
     case "event":
       if (model.events.some((known) => known.number === action.event.number)) return model;
@@ -180,6 +182,10 @@ function lost(link: Link, { now, nextTryAt }: { now: number; nextTryAt: number |
 
 function nudged(ahead: number, told: number): number {
   return Number.isFinite(told) && Math.abs(told - ahead) > CLOCK_STEP_MS && Math.abs(told) < 3650 * DAY ? told : ahead;
+}
+
+function darkOf(state: State | null): string {
+  return (state?.partitions ?? []).filter(({ dark_since }) => dark_since).map(({ topic, partition }) => `${topic} ${partition}`).join();
 }
 
 /** One point more for each topic, out of its partitions. */

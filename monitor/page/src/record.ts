@@ -268,7 +268,7 @@ export interface GroupNow {
 }
 
 /** `state`, with what the recorder adds to it. */
-export type State = components["schemas"]["State"] & {
+export type State = Omit<components["schemas"]["State"], "partitions"> & {
   groups?: GroupNow[];
   partitions: Partition[];
 };

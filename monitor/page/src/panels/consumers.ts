@@ -16,7 +16,8 @@ const LISTED_PARTITIONS = 9;
 export function consumers(): (model: Model) => void {
   const body = h("tbody");
   const note = h("small");
-  byId("consumers").append(
+  const section = byId("consumers");
+  section.append(
     h("h2", { id: "consumers-title" }, "Consumers", note),
     h(
       "table",
@@ -31,6 +32,7 @@ export function consumers(): (model: Model) => void {
     const all = standings(model);
     const list = all.length <= SHOWN ? all : [...all].sort((a, b) => trouble(b, model) - trouble(a, model)).slice(0, SHOWN);
     const { marks } = instantOf(model);
+    section.hidden = all.length === 0 && !isPast(model);
     rows.draw(list);
     text(note, noteOf(model, all.length, list.length));
     list.forEach((standing, i) => {

@@ -46,7 +46,7 @@ function make(open: (id: string) => void): HTMLElement {
 
 function update(row: HTMLElement, finding: Finding, now: number): void {
   const at = cell(row, "at");
-  text(at, moment(finding.at, now).replace(/:\d\d$/, ""));
+  text(at, moment(finding.at, now));
   attribute(at, "datetime", finding.at);
   text(cell(row, "title"), finding.title);
   text(cell(row, "evidence"), finding.evidence);

@@ -26,7 +26,8 @@ export function happened(open: (id: string) => void): (model: Model) => void {
   const more = h("button", { type: "button", class: "btn", hidden: true }, "Show more");
   const section = byId("happened");
   const title = h("h2", { id: "happened-title" }, "What happened");
-  section.append(h("div", { class: "headline" }, title, filters), phaseLegend(), list, more, note);
+  const legend = phaseLegend();
+  section.append(h("div", { class: "headline" }, title, filters), legend, list, more, note);
   const rows = new Rows<Row>(list, ({ rebalance }) => rebalance.id, (row) => make(row, open), update);
   let group: string | null = null;
   let shown = SHOWN;
@@ -58,6 +59,7 @@ export function happened(open: (id: string) => void): (model: Model) => void {
     rows.draw(top.map((rebalance) => ({ rebalance, scale, goal: goal(sessions.get(rebalance.group_id)), now: present(model) })));
     more.hidden = listed.length <= SHOWN;
     text(more, shown === SHOWN ? "Show more" : "Show fewer");
+    legend.hidden = listed.length === 0;
     const day = listed.filter(({ noticed_at }) => Date.parse(noticed_at) > at - DAY).length;
     text(note, listed.length === 0 ? nothing(model) : `${count(day)} in 24 h · bars to ${span(scale)}`);
   };

@@ -14,7 +14,8 @@ export function producers(): (model: Model) => void {
     h("thead", {}, h("tr", {}, head("Producer"), head("Kafka"), head("Heartbeat"), head("Sent/s", "r"), head("Waiting", "r roomy-cell"))),
     body,
   );
-  byId("producers").append(h("h2", { id: "producers-title" }, "Producers"), table, note);
+  const section = byId("producers");
+  section.append(h("h2", { id: "producers-title" }, "Producers"), table, note);
   const rows = new Rows<Producer>(body, (producer) => producer.producer_id, make, () => {});
 
   return (model) => {
@@ -22,6 +23,7 @@ export function producers(): (model: Model) => void {
     note.hidden = !table.hidden;
     if (table.hidden) return;
     const list = model.state?.producers ?? [];
+    section.hidden = list.length === 0;
     rows.draw(list);
     list.forEach((producer, i) => {
       const row = body.children[i];

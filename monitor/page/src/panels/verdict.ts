@@ -111,9 +111,11 @@ function lastly(model: Model): Lately | null {
   if (past && instant.blind !== null) {
     return words(`${capital(instant.blind)}. Who had what before and after is known; who read in between is not claimed.`);
   }
-  const silent = past ? standings(model).find(({ hot }) => hot) : undefined;
+  const silent = standings(model).find(({ hot, reads }) => hot && reads.length > 0);
   if (silent && silent.silentMs !== null && silent.sessionMs !== null && silent.silentMs < silent.sessionMs) {
-    return words(`Last heartbeat ${duration(silent.silentMs)} before; the group waited ${duration(silent.sessionMs - silent.silentMs)} more before it handed its partitions over.`);
+    const left = duration(silent.sessionMs - silent.silentMs);
+    const heard = `Last heartbeat ${duration(silent.silentMs)} ${past ? "before" : "ago"}`;
+    return words(past ? `${heard}; the group waited ${left} more before it handed its partitions over.` : `${heard}; the group waits ${left} more before it hands its partitions over.`);
   }
   const last = model.recording.rebalances.find(({ noticed_at }) => Date.parse(noticed_at) <= at);
   if (!last) return null;

@@ -32,6 +32,8 @@ export interface Shown {
   readonly cursor: number | null;
 }
 
+const LINE_APART_PX = 48;
+
 export class Board {
   readonly element: HTMLElement;
   readonly middle: HTMLElement;
@@ -167,10 +169,13 @@ export class Board {
     const { shown, layout: placed } = this;
     if (!shown || !placed) return;
     ctx.fillStyle = palette.ink;
-    for (const { id, noticed_at } of shown.rebalances) {
-      if (noticed_at < scale.from || noticed_at > scale.to) continue;
-      ctx.globalAlpha = id === shown.story ? 1 : 0.5;
-      ctx.fillRect(Math.round(x(scale, noticed_at)), placed.top - 3, id === shown.story ? 2 : 1, placed.lanesEnd - placed.top + 3);
+    const inView = shown.rebalances.filter(({ noticed_at }) => noticed_at >= scale.from && noticed_at <= scale.to);
+    // Many lines would hide the dark marks that they point at.
+    const through = inView.length < scale.width / LINE_APART_PX;
+    for (const { id, noticed_at } of inView) {
+      const open = id === shown.story;
+      ctx.globalAlpha = open ? 1 : 0.5;
+      ctx.fillRect(Math.round(x(scale, noticed_at)), placed.top - 3, open ? 2 : 1, through || open ? placed.lanesEnd - placed.top + 3 : 3);
     }
     ctx.globalAlpha = 1;
     const font = `500 ${size}px ${palette.font}`;

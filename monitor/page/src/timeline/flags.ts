@@ -31,6 +31,16 @@ export function flags(scale: Scale, rebalances: readonly Brief[], measure: (reba
     else groups.push({ rebalance, at, more: 0 });
   }
   groups.sort((a, b) => a.at - b.at);
+  // With its count a flag is wider: what would stand on it joins it.
+  for (let i = 0; i + 1 < groups.length; ) {
+    const [left, right] = [groups[i], groups[i + 1]];
+    if (!left || !right || right.at - left.at >= GLYPH_PX + (left.more > 0 ? COUNT_PX + 4 : 0)) i += 1;
+    else {
+      const [worse, other] = worseFirst(left.rebalance, right.rebalance) <= 0 ? [left, right] : [right, left];
+      groups.splice(i, 2, { ...worse, more: worse.more + other.more + 1 });
+      i = Math.max(0, i - 1);
+    }
+  }
   const boxes = groups.map(({ at, more }) => {
     const width = GLYPH_PX + (more > 0 ? COUNT_PX : 0);
     const left = Math.max(-1, Math.min(at - GLYPH_PX / 2, scale.width - width));
