@@ -13,6 +13,7 @@ import { type Place, input } from "../timeline/input";
 import { Palette } from "../timeline/palette";
 import { drawRail } from "../timeline/rail";
 import { drawStrip } from "../timeline/strip";
+import { shift } from "../timeline/sheet";
 import { tip } from "../timeline/tip";
 import { type Tools, tools } from "../timeline/tools";
 import { describe, tables } from "../timeline/words";
@@ -34,7 +35,8 @@ class Timeline {
   private readonly blank = h("div", { class: "blank", hidden: true });
   private readonly rail = h("canvas", { "aria-hidden": "true" });
   private readonly strip = h("canvas", { "aria-hidden": "true" });
-  private readonly stripRow = h("div", { class: "row3 strip" }, h("div", { class: "glab", "aria-hidden": "true" }, h("span", {}, "24 h")), h("div", { class: "mid" }, this.strip), h("div"));
+  private readonly stripWindow = h("i", { class: "window" });
+  private readonly stripRow = h("div", { class: "row3 strip" }, h("div", { class: "glab", "aria-hidden": "true" }, h("span", {}, "24 h")), h("div", { class: "mid" }, this.strip, this.stripWindow), h("div"));
   private readonly cursor = h("div", { id: "cursor", hidden: true, "aria-hidden": "true" }, h("span"));
   private readonly boards = new Map<string, Board>();
   private readonly tools: Tools;
@@ -102,7 +104,7 @@ class Timeline {
           ownership,
           now: model.state?.groups?.find(({ group_id, topic }) => group_id === group.group_id && topic === group.topic),
           points: this.points(model, ownership, group),
-          rebalances: ownership.rebalances.filter(({ group_id }) => group_id === group.group_id),
+          rebalances: this.rebalancesOf(ownership, group.group_id),
           standings: all.filter(({ group_id }) => group_id === group.group_id),
           instant,
           byOwner: model.view.order === "owner",
@@ -120,6 +122,16 @@ class Timeline {
       board.element.remove();
       this.boards.delete(key);
     }
+  }
+
+  private readonly split = new Map<string, { of: unknown; rebalances: Ownership["rebalances"] }>();
+  /** The same list for the same answer, so that nothing is drawn anew for it. */
+  private rebalancesOf({ rebalances: all }: Ownership, group: string): Ownership["rebalances"] {
+    const before = this.split.get(group);
+    if (before?.of === all) return before.rebalances;
+    const rebalances = all.filter(({ group_id }) => group_id === group);
+    this.split.set(group, { of: all, rebalances });
+    return rebalances;
   }
 
   private joined = new Map<string, { of: readonly unknown[]; points: ReturnType<typeof tail> }>();
@@ -156,7 +168,7 @@ class Timeline {
     const scale = this.scale(model, now);
     const size = screen().wall ? 15 : 11;
     drawRail(this.rail, this.palette, scale, model.recording.near, now, isLive(model.view), size);
-    for (const board of this.boards.values()) board.paint(this.palette, scale, size);
+    for (const board of this.boards.values()) board.paint(this.palette, scale, size, now);
     this.paintStrip(model, scale, now, size);
     this.placeCursor(model.view, scale);
     if (isLive(model.view)) {
@@ -168,11 +180,17 @@ class Timeline {
 
   private paintStrip(model: Model, scale: Scale, now: number, size: number): void {
     const day = model.recording.day;
-    const key = `${Math.round((scale.to - now) / (DAY / scale.width))} ${scale.to - scale.from} ${scale.width} ${day?.as_of} ${day?.rebalances.length}`;
+    const at = { from: now - DAY, to: now, width: scale.width };
+    const left = Math.max(0, Math.min(scale.width - 5, Math.round(x(at, scale.from))));
+    const wide = `${Math.max(5, Math.round(Math.min(scale.width, x(at, scale.to))) - left)}px`;
+    this.stripWindow.hidden = x(at, scale.to) < 0;
+    shift(this.stripWindow, left);
+    if (this.stripWindow.style.width !== wide) this.stripWindow.style.width = wide;
+    const key = `${scale.width} ${day?.as_of} ${day?.rebalances.length}`;
     if (key === this.stripKey && performance.now() - this.stripAt < STRIP_MS) return;
     this.stripKey = key;
     this.stripAt = performance.now();
-    if (this.palette) drawStrip(this.strip, this.palette, scale.width, day, scale, now, size);
+    if (this.palette) drawStrip(this.strip, this.palette, scale.width, day, now, size);
   }
 
   private placeCursor(view: View, scale: Scale): void {
@@ -182,7 +200,7 @@ class Timeline {
     if (this.cursor.hidden !== hidden) this.cursor.hidden = hidden;
     if (hidden || at === null) return;
     attribute(this.cursor, "class", view.cursor === null ? "hover" : null);
-    this.cursor.style.transform = `translateX(${Math.round(px)}px)`;
+    shift(this.cursor, Math.round(px));
     const label = this.cursor.firstElementChild;
     if (label) text(label, clock(at, view.ms <= 900_000 ? 1 : 0));
   }

@@ -1,6 +1,6 @@
 // The time axis, and over it what concerns every group: drills, brokers that were down, the recorder away.
 
-import { span } from "../format";
+import { span, visible } from "../format";
 import type { Ownership } from "../record";
 import { type Scale, inside, tickText, ticks, x } from "./geometry";
 import { type Palette, fitted } from "./palette";
@@ -17,9 +17,9 @@ interface Shared {
 export function shared(ownership: Ownership, now: number): Shared[] {
   const lasted = ({ from, until }: { from: number; until: number | null }) => span((until ?? now) - from);
   return [
-    ...ownership.blind.map((blind) => ({ ...blind, blind: true, text: `${blind.why} ${lasted(blind)}` })),
+    ...ownership.blind.map((blind) => ({ ...blind, blind: true, text: visible(`${blind.why} ${lasted(blind)}`) })),
     ...ownership.brokers.map((broker) => ({ ...broker, blind: false, text: `kafka${broker.broker} down ${lasted(broker)}` })),
-    ...ownership.drills.map((drill) => ({ ...drill, blind: false, text: `drill ${drill.scenario}${drill.outcome ? `: ${drill.outcome}` : ""}` })),
+    ...ownership.drills.map((drill) => ({ ...drill, blind: false, text: visible(`drill ${drill.scenario}${drill.outcome ? `: ${drill.outcome}` : ""}`) })),
   ];
 }
 

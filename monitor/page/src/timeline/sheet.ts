@@ -1,57 +1,56 @@
-// A drawing that is wider than the window, so that moving the window is one copy of pixels.
+// A drawing that is wider than the window. It is moved under it, so that to look elsewhere costs no drawing: the
+// browser shifts pixels that it has.
 
+import { h } from "../dom";
 import type { Scale } from "./geometry";
+import { fitted } from "./palette";
 
 /** Of the window, on each side. */
 const MARGIN = 0.5;
 
+export interface Placed {
+  /** What is drawn, and where it begins, in pixels left of the window. */
+  readonly drawn: Scale;
+  readonly left: number;
+  /** The window, moved to a whole pixel of the drawing. */
+  readonly window: Scale;
+  /** It was drawn anew. */
+  readonly fresh: boolean;
+}
+
 export class Sheet {
-  private readonly canvas = document.createElement("canvas");
+  readonly canvas = h("canvas", { class: "sheet", "aria-hidden": "true" });
   private drawn: Scale | null = null;
   private key = "";
   private parts: readonly unknown[] = [];
 
-  /**
-   * Copies what the scale shows onto `target`; `draw` is called where the sheet does not have it, or when one of `parts`
-   * is another than before. Gives the scale as it was copied: to whole pixels.
-   */
-  copy(
-    target: CanvasRenderingContext2D,
-    scale: Scale,
-    height: number,
-    density: number,
-    parts: readonly unknown[],
-    draw: (ctx: CanvasRenderingContext2D, scale: Scale) => void,
-  ): Scale {
-    const ms = scale.to - scale.from;
-    const key = `${ms} ${scale.width} ${height} ${density}`;
-    const fits = this.drawn && key === this.key && scale.from >= this.drawn.from && scale.to <= this.drawn.to;
-    if (!fits || parts.length !== this.parts.length || parts.some((part, i) => part !== this.parts[i])) {
-      this.drawn = this.redraw(scale, ms, height, density, draw);
+  /** `draw` is called where the sheet does not have the window, or when one of `parts` is another than before. */
+  place(window: Scale, height: number, density: number, parts: readonly unknown[], draw: (ctx: CanvasRenderingContext2D, scale: Scale) => void): Placed {
+    const ms = window.to - window.from;
+    const key = `${ms} ${window.width} ${height} ${density}`;
+    const has = this.drawn !== null && key === this.key && window.from >= this.drawn.from && window.to <= this.drawn.to;
+    const fresh = !has || parts.length !== this.parts.length || parts.some((part, i) => part !== this.parts[i]);
+    if (fresh || !this.drawn) {
+      this.drawn = { from: window.from - ms * MARGIN, to: window.to + ms * MARGIN, width: window.width * (1 + 2 * MARGIN) };
       this.key = key;
       this.parts = parts;
+      const ctx = fitted(this.canvas, this.drawn.width, height, density);
+      if (ctx) draw(ctx, this.drawn);
+      this.canvas.style.width = `${this.drawn.width}px`;
     }
-    const drawn = this.drawn ?? scale;
-    const perMs = (scale.width / ms) * density;
-    const left = Math.round((scale.from - drawn.from) * perMs);
-    const [wide, tall] = [Math.round(scale.width * density), Math.round(height * density)];
-    target.drawImage(this.canvas, left, 0, wide, tall, 0, 0, scale.width, height);
-    const from = drawn.from + left / perMs;
-    return { from, to: from + ms, width: scale.width };
+    const perMs = window.width / ms;
+    const left = Math.round((window.from - this.drawn.from) * perMs * density) / density;
+    shift(this.canvas, -left);
+    const from = this.drawn.from + left / perMs;
+    return { drawn: this.drawn, left, window: { from, to: from + ms, width: window.width }, fresh };
   }
+}
 
-  private redraw(scale: Scale, ms: number, height: number, density: number, draw: (ctx: CanvasRenderingContext2D, scale: Scale) => void): Scale {
-    const drawn = { from: scale.from - ms * MARGIN, to: scale.to + ms * MARGIN, width: scale.width * (1 + 2 * MARGIN) };
-    const [wide, tall] = [Math.round(drawn.width * density), Math.round(height * density)];
-    if (this.canvas.width !== wide || this.canvas.height !== tall) {
-      this.canvas.width = wide;
-      this.canvas.height = tall;
-    }
-    const ctx = this.canvas.getContext("2d");
-    if (!ctx) return drawn;
-    ctx.setTransform(density, 0, 0, density, 0, 0);
-    ctx.clearRect(0, 0, drawn.width, height);
-    draw(ctx, drawn);
-    return drawn;
-  }
+const shifted = new WeakMap<HTMLElement, number>();
+
+/** Moves an element sideways; nothing happens where it is there already. */
+export function shift(element: HTMLElement, px: number): void {
+  if (shifted.get(element) === px) return;
+  shifted.set(element, px);
+  element.style.transform = `translateX(${px}px)`;
 }

@@ -1,4 +1,4 @@
-// The last day in one strip: the worst dark time of each few minutes, and where the window is.
+// The last day in one strip: the worst dark time of each few minutes.
 
 import type { Ownership } from "../record";
 import { DAY } from "../view";
@@ -24,7 +24,7 @@ export function worst(ownership: Ownership, scale: Scale, buckets: number): numb
   return longest;
 }
 
-export function drawStrip(canvas: HTMLCanvasElement, palette: Palette, width: number, ownership: Ownership | null, window: { from: number; to: number }, now: number, size: number): void {
+export function drawStrip(canvas: HTMLCanvasElement, palette: Palette, width: number, ownership: Ownership | null, now: number, size: number): void {
   const height = size > 11 ? 46 : 42;
   const scale: Scale = { from: now - DAY, to: now, width };
   const ctx = fitted(canvas, width, height, palette.density);
@@ -56,10 +56,4 @@ export function drawStrip(canvas: HTMLCanvasElement, palette: Palette, width: nu
     ctx.fillRect(px, 26, 1, 4);
     if (px - wide / 2 > 0 && px + wide / 2 < width) ctx.fillText(text, px - wide / 2, height - 1);
   }
-  const left = Math.max(0, x(scale, window.from));
-  const right = Math.min(width, x(scale, window.to));
-  if (right < 0) return;
-  ctx.strokeStyle = palette.ink;
-  ctx.lineWidth = 1.5;
-  ctx.strokeRect(Math.min(left, width - 5) + 0.75, 0.75, Math.max(4, right - left) - 1.5, 24.5);
 }
