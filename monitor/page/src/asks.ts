@@ -14,6 +14,7 @@ const LIVE_AGAIN_MS = 10_000;
 const FACTS_AGAIN_MS = 400;
 /** While a drag goes on, not for each of its frames. */
 const SETTLE_MS = 120;
+const AT_SETTLE_MS = 80;
 const DAY_AGAIN_MS = 60_000;
 const RETRY_MS = 5000;
 const REBALANCES = 200;
@@ -104,7 +105,7 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
     if (Object.is(wantedAt, asked.at)) return;
     asked.at = wantedAt;
     if (Number.isNaN(wantedAt)) return dispatch({ type: "at", assignments: null });
-    lines.at.ask<Assignments>("/api/assignments", { at: written(wantedAt) }, 60).then(
+    lines.at.ask<Assignments>("/api/assignments", { at: written(wantedAt) }, AT_SETTLE_MS).then(
       // The answer is of whole milliseconds, or coarser: it is told of the instant that was asked for.
       (told) => told && dispatch({ type: "at", assignments: { ...told, at: spokenOf(model) } }),
       () => {},

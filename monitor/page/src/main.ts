@@ -1,5 +1,5 @@
 // Wires the stream and the record to the model and the model to the panels: one drawing per frame, however much was
-// told. The timeline is drawn in each; what is in words, ten times a second at most.
+// told. The timeline is drawn in each; what is in words, five times a second at most.
 
 import { asks } from "./asks";
 import { keys } from "./keys";
@@ -21,7 +21,7 @@ import { go, onBack, opened } from "./route";
 import { connect } from "./stream";
 import { type Move, MINUTE, live, reveal } from "./view";
 
-const WORDS_MS = 100;
+const WORDS_MS = 200;
 
 let model: Model = { ...initial, view: { ...initial.view, ms: screen().phone ? 5 * MINUTE : initial.view.ms } };
 let frame = 0;

@@ -44,7 +44,7 @@ export function charts(): (model: Model) => void {
     return { lane, canvas, latest, plot: null as uPlot | null };
   });
   let drawn: readonly Point[] | null = null;
-  let drawnUntil = Number.NaN;
+  let drawnLength = -1;
   let theme = "";
 
   return (model) => {
@@ -52,11 +52,11 @@ export function charts(): (model: Model) => void {
     const past = isPast(model);
     for (const { lane, latest } of plots) text(latest, model.state && !past ? lane.show(lane.now(model.state)) : "");
     text(note, past ? `15 minutes up to ${clock(spokenOf(model))}, of the last 15 that are kept` : "last 15 minutes");
-    const until = past ? Math.floor(spokenOf(model) / 1000) : Number.POSITIVE_INFINITY;
-    if (model.points === drawn && look === theme && until === drawnUntil) return;
+    const shown = past ? model.points.filter((point) => Date.parse(point.at) <= spokenOf(model)).length : model.points.length;
+    if (model.points === drawn && look === theme && shown === drawnLength) return;
     drawn = model.points;
-    drawnUntil = until;
-    const points = past ? model.points.filter((point) => Date.parse(point.at) <= until * 1000) : model.points;
+    drawnLength = shown;
+    const points = model.points.slice(0, shown);
     // The second that is under way would make every curve end in a dip.
     const newest = points.at(-2);
     const times = newest ? seconds(Date.parse(newest.at) / 1000) : [];

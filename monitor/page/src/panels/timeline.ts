@@ -4,7 +4,7 @@
 import { attribute, byId, h, text } from "../dom";
 import { clock, moment } from "../format";
 import { type Instant, instantOf, standings } from "../instant";
-import { type Model, known, present } from "../model";
+import { type Model, isPast, known, present } from "../model";
 import type { Ownership } from "../record";
 import { tail } from "../recording";
 import { Board } from "../timeline/board";
@@ -23,6 +23,9 @@ const EMPTY: Ownership = { from: 0, to: 0, as_of: 0, recorded_since: null, bucke
 /** Faster than this nothing is gained. */
 const FRAME_MS = 16;
 const STRIP_MS = 5000;
+/** What is in words beside the lanes follows a drag this often; the lanes themselves in each frame. */
+const WORDS_MS = 240;
+const SAID_MS = 1000;
 
 export function timeline(move: (move: Move) => void, open: (id: string) => void): (model: Model) => void {
   return new Timeline(move, open).draw;
@@ -51,6 +54,8 @@ class Timeline {
   private stripKey = "";
   private hovered: number | null = null;
   private described = 0;
+  private worded = 0;
+  private form: readonly unknown[] = [];
   private readonly tip = tip();
 
   constructor(
@@ -67,22 +72,31 @@ class Timeline {
 
   readonly draw = (model: Model): void => {
     this.model = model;
-    this.tools.draw(model.view, this.lanes(model));
+    const { near, story } = model.recording;
+    const { view } = model;
+    const form = [near, story?.id, view.lit, view.order, view.table, view.ms, view.pixels, view.cursor, view.paused, isPast(model), model.link.is];
+    if (performance.now() - this.worded < WORDS_MS && form.every((part, i) => part === this.form[i])) {
+      this.paint();
+      return;
+    }
+    this.worded = performance.now();
+    this.form = form;
     const instant = instantOf(model);
+    this.tools.draw(view, Math.max(0, ...instant.groups.map(({ lanes }) => lanes.length)));
     const firstRun = instant.groups.length === 0;
     this.blank.hidden = !firstRun;
-    this.root.hidden = firstRun || model.view.table;
-    this.table.hidden = firstRun || !model.view.table;
+    this.root.hidden = firstRun || view.table;
+    this.table.hidden = firstRun || !view.table;
     if (firstRun) return this.welcome(model);
     this.boardsOf(model, instant);
-    if (model.view.table) this.table.replaceChildren(...(this.tabled(model, instant) ?? [...this.table.children]));
-    else this.paint();
-    this.say(model, instant);
+    if (performance.now() - this.described >= SAID_MS) {
+      this.described = performance.now();
+      text(this.words, describe(model, instant));
+      // A table that is rebuilt loses the reader's place: not more often than this.
+      if (view.table) this.table.replaceChildren(...tables(model, instant));
+    }
+    this.paint();
   };
-
-  private lanes(model: Model): number {
-    return Math.max(0, ...instantOf(model).groups.map(({ lanes }) => lanes.length));
-  }
 
   private boardsOf(model: Model, instant: Instant): void {
     const ownership = model.recording.near ?? EMPTY;
@@ -237,18 +251,6 @@ class Timeline {
     this.width = width;
     this.stripAt = 0;
     this.move((view) => ({ ...view, pixels: width }));
-  }
-
-  private tabled(model: Model, instant: Instant): HTMLElement[] | null {
-    // A table that is rebuilt loses the reader's place: once a second is enough.
-    if (performance.now() - this.described < 1000 && this.table.childElementCount > 0) return null;
-    return tables(model, instant);
-  }
-
-  private say(model: Model, instant: Instant): void {
-    if (performance.now() - this.described < 1000) return;
-    this.described = performance.now();
-    text(this.words, describe(model, instant));
   }
 
   private welcome(model: Model): void {
