@@ -54,7 +54,6 @@ function has(model: Model, from: number, to: number, bucket: number): boolean {
 
 export function asks(dispatch: (action: Action) => void): (model: Model) => void {
   const asked = { near: Number.NEGATIVE_INFINITY, day: 0, findings: 0, at: Number.NaN, story: "" };
-  let first = true;
   let asking: Range | null = null;
   const lines = { near: new Line(), day: new Line(), at: new Line(), story: new Line(), findings: new Line(), rebalances: new Line() };
 
@@ -74,10 +73,7 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
       asked.findings = clock;
       lines.findings.ask<{ findings: Finding[] }>("/api/findings", { hours: 24 }).then((told) => told && dispatch({ type: "findings", findings: told.findings }), () => {});
     }
-    if (first) {
-      first = false;
-      lines.rebalances.ask<Rebalances>("/api/rebalances", { limit: REBALANCES }).then((told) => told && dispatch({ type: "rebalances", rebalances: told.rebalances }), () => {});
-    }
+    rebalances(model, clock);
     at(model);
     story(model);
   };
@@ -98,6 +94,17 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
       dispatch({ type: "clock", now: Date.now(), at: ownership.as_of });
       dispatch({ type: "near", ownership });
     }, failed);
+  }
+
+  /** Page after page, back to a day before the instant. */
+  function rebalances(model: Model, clock: number): void {
+    const { reaches, more } = model.recording;
+    if (lines.rebalances.busy || clock - lines.rebalances.failedAt < RETRY_MS || spokenOf(model) - DAY >= reaches) return;
+    if (reaches === Number.NEGATIVE_INFINITY) return;
+    lines.rebalances.ask<Rebalances>("/api/rebalances", { limit: REBALANCES, ...(more === null ? {} : { cursor: more }) }).then(
+      (told) => told && dispatch({ type: "rebalances", rebalances: told.rebalances, more: told.rebalances.length === 0 ? null : told.next_cursor }),
+      () => {},
+    );
   }
 
   function at(model: Model): void {

@@ -178,7 +178,8 @@ export function standings(model: Model): Standing[] {
 function standNow(model: Model): Standing[] {
   const { state } = model;
   if (!state) return [];
-  const since = silence(model) ?? 0;
+  // Who was not heard of because the stream is away is not late.
+  const since = model.link.is === "live" ? (silence(model) ?? 0) : 0;
   const members = new Map<string, { group: GroupNow; member: Member }>();
   for (const group of state.groups ?? []) for (const member of group.members) members.set(`${group.group_id}\n${member.consumer_id}`, { group, member });
   const reporting = state.consumers.map((consumer): Standing => {

@@ -130,7 +130,8 @@ export function reduce(model: Model, action: Action): Model {
         now: action.now,
         events: [],
         skipped: true,
-        recording: { ...model.recording, stale: model.recording.stale + 1 },
+        // The list may have a hole now: it is asked for again.
+        recording: { ...model.recording, stale: model.recording.stale + 1, reaches: Number.POSITIVE_INFINITY, more: null },
       };
     case "lost":
       return { ...model, now: action.now, link: lost(model.link, action) };

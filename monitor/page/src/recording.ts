@@ -12,6 +12,10 @@ export interface Recording {
   readonly day: Ownership | null;
   /** Newest first, without evidence. */
   readonly rebalances: readonly Rebalance[];
+  /** The list is whole back to here; -Infinity: all of it. */
+  readonly reaches: number;
+  /** Where it goes on; null: nowhere. */
+  readonly more: string | null;
   readonly findings: readonly Finding[] | null;
   /** At the instant that one looks at. */
   readonly at: Assignments | null;
@@ -34,6 +38,8 @@ export const nothing: Recording = {
   near: null,
   day: null,
   rebalances: [],
+  reaches: Number.POSITIVE_INFINITY,
+  more: null,
   findings: null,
   at: null,
   story: null,
@@ -45,7 +51,7 @@ export const nothing: Recording = {
 export type Answer =
   | { type: "near"; ownership: Ownership }
   | { type: "day"; ownership: Ownership }
-  | { type: "rebalances"; rebalances: readonly Rebalance[] }
+  | { type: "rebalances"; rebalances: readonly Rebalance[]; more: string | null }
   | { type: "findings"; findings: readonly Finding[] }
   | { type: "at"; assignments: Assignments | null }
   | { type: "story"; id: string | null }
@@ -53,7 +59,7 @@ export type Answer =
   | { type: "untold"; id: string; why: string }
   | { type: "none" };
 
-const REBALANCES_KEPT = 1000;
+const REBALANCES_KEPT = 5000;
 
 export function answered(known: Recording, answer: Answer): Recording {
   switch (answer.type) {
@@ -62,7 +68,12 @@ export function answered(known: Recording, answer: Answer): Recording {
     case "day":
       return { ...known, day: answer.ownership, state: "recording" };
     case "rebalances":
-      return { ...known, rebalances: merged(known.rebalances, answer.rebalances) };
+      return {
+        ...known,
+        rebalances: merged(known.rebalances, answer.rebalances),
+        more: answer.more,
+        reaches: answer.more === null ? Number.NEGATIVE_INFINITY : Math.min(...answer.rebalances.map(({ noticed_at }) => Date.parse(noticed_at))),
+      };
     case "findings":
       return { ...known, findings: answer.findings };
     case "at":

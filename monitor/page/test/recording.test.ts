@@ -22,7 +22,7 @@ const near = (from = NOW - 30 * MINUTE, to = NOW, buckets = 1000): Ownership => 
 function model(changes: Partial<Model> = {}): Model {
   let made = reduce({ ...initial, ...changes }, { type: "state", now: NOW, state: state(plant, NOW) });
   made = reduce(made, { type: "near", ownership: near() });
-  return reduce(made, { type: "rebalances", rebalances: plant.teams.flatMap((team) => team.rebalances) });
+  return reduce(made, { type: "rebalances", rebalances: plant.teams.flatMap((team) => team.rebalances), more: null });
 }
 
 const crash = plant.teams[0]?.rebalances.findLast(({ cause }) => cause === "crash") as Rebalance;
@@ -68,6 +68,15 @@ test("a later revision replaces an earlier one, and not the other way round", ()
   assert.equal(merged([young], [old])[0]?.cause, "broker_lost");
   assert.equal(merged([old], [young])[0]?.cause, "broker_lost");
   assert.equal(merged([old], [{ ...young, part_of: "another" }]).length, 0);
+});
+
+test("the list is whole back to its oldest, and a reset may have left a hole", () => {
+  const page = reduce(initial, { type: "rebalances", rebalances: [crash], more: "next" });
+  assert.equal(page.recording.reaches, Date.parse(crash.noticed_at));
+  const whole = reduce(page, { type: "rebalances", rebalances: [], more: null });
+  assert.equal(whole.recording.reaches, Number.NEGATIVE_INFINITY);
+  assert.equal(whole.recording.rebalances.length, 1);
+  assert.equal(reduce(whole, { type: "reset", now: 1 }).recording.reaches, Number.POSITIVE_INFINITY);
 });
 
 test("an ownership that is told replaces the one with its start", () => {

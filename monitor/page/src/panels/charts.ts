@@ -51,8 +51,8 @@ export function charts(): (model: Model) => void {
     const look = `${document.documentElement.dataset.theme ?? ""}${matchMedia("(prefers-color-scheme: dark)").matches}`;
     const past = isPast(model);
     for (const { lane, latest } of plots) text(latest, model.state && !past ? lane.show(lane.now(model.state)) : "");
-    text(note, past ? `15 minutes up to ${clock(spokenOf(model))}, of the last 15 that are kept` : "last 15 minutes");
     const shown = past ? model.points.filter((point) => Date.parse(point.at) <= spokenOf(model)).length : model.points.length;
+    text(note, !past ? "last 15 minutes" : shown > 1 ? `up to ${clock(spokenOf(model))}` : "not kept for that instant");
     if (model.points === drawn && look === theme && shown === drawnLength) return;
     drawn = model.points;
     drawnLength = shown;

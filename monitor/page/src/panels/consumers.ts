@@ -22,7 +22,7 @@ export function consumers(): (model: Model) => void {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, head("Member"), head("State"), head("Reads"), head("Heartbeat, of its session"), head("Poll limit", "roomy-cell"), head("Stored/s", "r roomy-cell"))),
+      h("thead", {}, h("tr", {}, head("Member"), head("State", "roomy-cell"), head("Reads"), head("Heartbeat, of its session"), head("Poll limit", "roomy-cell"), head("Stored/s", "r roomy-cell"))),
       body,
     ),
   );
@@ -101,9 +101,9 @@ function fill(meter: HTMLElement, share: number, hot: boolean): void {
   attribute(meter, "class", hot ? "hot" : null);
 }
 
-/** Age of a heartbeat as a meter and in words; it goes on growing between two messages. */
+/** Age of a heartbeat as a meter and in words; it goes on growing between two messages, not without the stream. */
 export function heartbeat(row: HTMLElement, model: Model, ageSeconds: number, status: string): void {
-  const age = ageSeconds * 1000 + (silence(model) ?? 0);
+  const age = ageSeconds * 1000 + (model.link.is === "live" ? (silence(model) ?? 0) : 0);
   text(cell(row, "age"), status === "stopped" ? "stopped" : `${duration(age)} ago`);
   fill(cell(row, "meter"), age / FULL_MS, age > FULL_MS / 2);
 }
@@ -126,7 +126,7 @@ function make(standing: Standing): HTMLElement {
       h("b", { class: "chip", "data-cell": "chip", "aria-hidden": "true" }),
       h("span", {}, standing.consumer_id),
     ),
-    h("td", { class: "state", "data-cell": "state" }),
+    h("td", { class: "state roomy-cell", "data-cell": "state" }),
     h("td", { "data-cell": "reads" }),
     heartbeatCell(),
     h("td", { class: "beat roomy-cell" }, h("span", { class: "meter poll", "aria-hidden": "true" }, h("i", { "data-cell": "polled" })), h("span", { "data-cell": "poll" })),

@@ -12,6 +12,9 @@ import type { Story } from "../recording";
 import { type Move, frame } from "../view";
 import { drawPhases, goal, phaseBar, phaseLegend } from "./phases";
 
+/** Of the window's height: a story that begins below is scrolled to. */
+const OUT_OF_SIGHT = 0.7;
+
 export interface Doing {
   close(): void;
   move(move: Move): void;
@@ -46,7 +49,8 @@ export function story(doing: Doing): (model: Model) => void {
     }
     if (opened !== now.id) {
       opened = now.id;
-      section.scrollIntoView({ block: "nearest" });
+      const { top } = section.getBoundingClientRect();
+      if (top < 0 || top > innerHeight * OUT_OF_SIGHT) section.scrollIntoView({ block: "start" });
       parts.title.focus({ preventScroll: true });
     }
   };
@@ -280,7 +284,7 @@ function noteList({ again }: Doing, told: () => Rebalance | null) {
   return {
     element,
     draw(notes: readonly Note[], at: number) {
-      list.replaceChildren(...notes.map((note) => h("li", {}, h("b", {}, note.author), h("small", {}, moment(note.at, at)), h("p", {}, note.text))));
+      list.replaceChildren(...notes.map((note) => h("li", {}, h("b", {}, note.author), h("small", {}, moment(note.at, at)), ...note.text.split("\n").map((line) => h("p", {}, line)))));
     },
   };
 }

@@ -29,7 +29,8 @@ export function verdict(open: (id: string) => void): (model: Model) => void {
   const cells = LABELS.map((label) => {
     const value = h("dd", { class: "value" }, "–");
     const note = h("dd", { class: "note" });
-    return { value, note, box: h("div", {}, h("dt", {}, label), value, note) };
+    const name = h("dt", {}, label);
+    return { name, value, note, box: h("div", {}, name, value, note) };
   });
   byId("verdict").append(h("div", {}, headline, lately, more), h("dl", { id: "figures" }, ...cells.map(({ box }) => box)));
 
@@ -37,7 +38,8 @@ export function verdict(open: (id: string) => void): (model: Model) => void {
     const { state } = model;
     const past = isPast(model);
     text(headline, sentence(model));
-    attribute(headline, "class", (past ? unread(instantOf(model)) > 0 : state && state.system.status !== "healthy") ? "hot" : null);
+    const trouble = past ? unread(instantOf(model)) > 0 : model.link.is !== "connecting" && (model.link.is !== "live" || state?.system.status !== "healthy");
+    attribute(headline, "class", trouble ? "hot" : null);
     const last = lastly(model);
     lately.hidden = last === null;
     if (last) {
@@ -55,6 +57,7 @@ export function verdict(open: (id: string) => void): (model: Model) => void {
     figures(model).forEach((figure, i) => {
       const shown = cells[i];
       if (!shown) return;
+      text(shown.name, figure.label);
       text(shown.value, figure.value);
       text(shown.note, figure.note);
       attribute(shown.value, "data-word", figure.word ? "" : null);
@@ -132,7 +135,7 @@ function figures(model: Model): Figure[] {
   const unknown = instant.blind !== null;
   const sent = model.state?.producers.reduce((sum, producer) => sum + producer.messages_sent_per_second, 0) ?? 0;
   return [
-    { label: "Unread now", value: unknown ? "–" : count(dark), note: `of ${counted(instant.held.size, "partition")}`, hot: dark > 0 },
+    { label: instant.past ? "Unread then" : "Unread now", value: unknown ? "–" : count(dark), note: `of ${counted(instant.held.size, "partition")}`, hot: dark > 0 },
     { label: "Lost or doubled", value: "not checked", note: "no oracle ran", word: true },
     { label: "Lag", value: unknown ? "–" : count(instant.lag), note: oldest > 0 ? `oldest waits ${duration(oldest)}` : "records wait" },
     { label: "Stored", value: unknown || instant.rate === null ? "–" : `${count(instant.rate)}/s`, note: instant.past ? "records a second" : `${count(sent)}/s sent` },
@@ -141,7 +144,7 @@ function figures(model: Model): Figure[] {
 }
 
 function worstOf(model: Model, at: number): Figure {
-  const label = "Dark, last hour";
+  const label = isPast(model) ? "Dark, hour before" : "Dark, last hour";
   const since = model.recording.near?.recorded_since ?? model.recording.day?.recorded_since ?? null;
   if (model.recording.state !== "recording") return { label, value: "not recorded", note: "no recorder", word: true };
   const hour = model.recording.rebalances.filter(({ noticed_at }) => Date.parse(noticed_at) <= at && Date.parse(noticed_at) > at - HOUR);

@@ -34,6 +34,8 @@ export interface Shown {
 }
 
 const LINE_APART_PX = 48;
+/** Room for its words. */
+const ENDED_PX = 90;
 /** A flag without words. */
 const FLAG_PX = 18;
 
@@ -46,7 +48,7 @@ export class Board {
   private readonly flagLine = h("div", { class: "flags" });
   private readonly edges = h("canvas", { class: "edges", "aria-hidden": "true" });
   private readonly fade = h("div", { class: "fade", hidden: true });
-  private readonly ended = h("div", { class: "ended", hidden: true, "aria-hidden": "true" }, "no facts yet");
+  private readonly ended = h("div", { class: "ended", hidden: true, "aria-hidden": "true" });
   private readonly gutter = new Gutter();
   private readonly sheet = new Sheet();
   private readonly buttons = new Map<string, { button: HTMLButtonElement; left: number }>();
@@ -119,6 +121,7 @@ export class Board {
     this.edge(palette, named, sheet.window, sheet.fresh);
     over(this.fade, shown.cursor, sheet.window, placed);
     over(this.ended, shown.factsEnd, sheet.window, placed);
+    text(this.ended, shown.factsEnd !== null && wanted.width - x(sheet.window, shown.factsEnd) > ENDED_PX ? "no facts yet" : "");
   }
 
   /** Names at the left edge change seldom; only then they are drawn. */
