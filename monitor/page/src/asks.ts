@@ -84,7 +84,7 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
     const missing = wanted(model, asking);
     const old = !isPast(model) && clock - asked.near > Math.max(LIVE_AGAIN_MS, told?.bucket_ms ?? 0);
     const facts = stale > 0 && clock - asked.near > FACTS_AGAIN_MS;
-    const settled = clock - asked.near > SETTLE_MS && clock - lines.near.failedAt > RETRY_MS;
+    const settled = clock - asked.near > SETTLE_MS && clock - lines.near.failedAt > (model.recording.state === "none" ? DAY_AGAIN_MS : RETRY_MS);
     if (!settled || !(missing || ((old || facts) && !lines.near.busy))) return;
     asked.near = clock;
     const range = around(model);
@@ -99,7 +99,7 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
   /** Page after page, back to a day before the instant. */
   function rebalances(model: Model, clock: number): void {
     const { reaches, more } = model.recording;
-    if (lines.rebalances.busy || clock - lines.rebalances.failedAt < RETRY_MS || spokenOf(model) - DAY >= reaches) return;
+    if (lines.rebalances.busy || clock - lines.rebalances.failedAt < (model.recording.state === "none" ? DAY_AGAIN_MS : RETRY_MS) || spokenOf(model) - DAY >= reaches) return;
     if (reaches === Number.NEGATIVE_INFINITY) return;
     lines.rebalances.ask<Rebalances>("/api/rebalances", { limit: REBALANCES, ...(more === null ? {} : { cursor: more }) }).then(
       (told) => told && dispatch({ type: "rebalances", rebalances: told.rebalances, more: told.rebalances.length === 0 ? null : told.next_cursor }),

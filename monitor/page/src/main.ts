@@ -17,36 +17,44 @@ import { spoken } from "./panels/spoken";
 import { frameOf, story } from "./panels/story";
 import { manyLanes, screen, timeline } from "./panels/timeline";
 import { verdict } from "./panels/verdict";
+import type { Rebalance } from "./record";
 import { go, onBack, opened } from "./route";
 import { connect } from "./stream";
 import { type Move, MINUTE, live, reveal } from "./view";
 
 const WORDS_MS = 200;
+/** While somebody drags: frames are what counts then. */
+const WORDS_MOVING_MS = 500;
+const MOVING_MS = 150;
 
 let model: Model = { ...initial, view: { ...initial.view, ms: screen().phone ? 5 * MINUTE : initial.view.ms } };
 let frame = 0;
 let worded = 0;
+let stepped = Number.NEGATIVE_INFINITY;
+let moved = Number.NEGATIVE_INFINITY;
 let later = 0;
 let ordered = false;
+/** A story whose rebalance is not in view yet, for it is not known yet. */
+let revealing: string | null = null;
 
 function dispatch(action: Action): void {
   model = reduce(model, action);
+  if (action.type === "told" && action.told.rebalance.id === revealing) show(action.told.rebalance);
   frame ||= requestAnimationFrame(draw);
 }
 
 function draw(): void {
   frame = 0;
+  const now = performance.now();
   order();
-  quick(model);
   ask(model);
   clearTimeout(later);
-  const wait = worded + WORDS_MS - performance.now();
-  if (wait > 0) {
-    later = setTimeout(() => (frame ||= requestAnimationFrame(draw)), wait) as unknown as number;
-    return;
-  }
-  worded = performance.now();
-  for (const panel of panels) panel(model);
+  const wait = worded + (now - moved < MOVING_MS ? WORDS_MOVING_MS : WORDS_MS) - now;
+  quick(model, wait <= 0);
+  if (wait <= 0) {
+    worded = now;
+    for (const panel of panels) panel(model);
+  } else later = window.setTimeout(() => (frame ||= requestAnimationFrame(draw)), Math.min(wait, MOVING_MS));
 }
 
 /** Many lanes are ordered by owner, once they are known. */
@@ -58,14 +66,29 @@ function order(): void {
 }
 
 function move(change: Move): void {
+  const now = performance.now();
+  // One step is followed at once; many are a drag.
+  if (now - stepped < MOVING_MS) moved = now;
+  stepped = now;
   dispatch({ type: "view", now: Date.now(), move: change });
 }
 
 function open(id: string): void {
   go(id);
+  tell(id);
+}
+
+/** Opens a story, and brings it into view as soon as it is known when it was. */
+function tell(id: string | null): void {
   dispatch({ type: "story", id });
+  revealing = id;
   const known = model.recording.rebalances.find((rebalance) => rebalance.id === id);
-  if (known) move(reveal(Date.parse(known.noticed_at), known.ended_at === null ? Date.parse(known.noticed_at) : Date.parse(known.ended_at)));
+  if (known) show(known);
+}
+
+function show({ noticed_at, ended_at }: Rebalance): void {
+  revealing = null;
+  move(reveal(Date.parse(noticed_at), Date.parse(ended_at ?? noticed_at)));
 }
 
 function close(): void {
@@ -114,8 +137,8 @@ async function history(): Promise<void> {
 }
 
 const first = opened();
-if (first !== null) dispatch({ type: "story", id: first });
-onBack((id) => dispatch({ type: "story", id }));
+if (first !== null) tell(first);
+onBack(tell);
 connect(dispatch, () => void history().catch(() => {}));
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const tick = () => {

@@ -114,7 +114,7 @@ test("no rebalance in the window is left out of its flags, and no flag stands on
   const many = Array.from({ length: 200 }, (_, i) => brief(`r${i}`, at((i * 37) % 1000), (i * 71) % 9000));
   const found = flags(scale, many, measure);
   assert.equal(found.reduce((sum, { more }) => sum + 1 + more, 0), many.length);
-  const boxes = found.map(({ left, more, words }) => [left, left + 18 + (more > 0 ? 18 : 0) + (words === "none" ? 0 : 74)] as const);
+  const boxes = found.map(({ left, more, words }) => [left, left + 18 + (more > 0 ? 12 + 7 * String(more).length : 0) + (words === "none" ? 0 : 74)] as const);
   boxes.forEach(([left], i) => i > 0 && assert.ok(left >= (boxes[i - 1]?.[1] ?? 0) - 0.001, `flag ${i}`));
   assert.deepEqual(flags(scale, [brief("before", at(-1)), brief("after", at(1001))], measure), []);
 });

@@ -71,14 +71,17 @@ function build(doing: Doing, told: () => Rebalance | null) {
   const failed = h("p", { class: "dim", hidden: true });
   const notes = noteList(doing, told);
   const phases = h("div", { class: "block" }, h("h3", {}, "Dark time ", scale), phaseLegend(), bars);
+  const acts = h("div", { class: "acts" }, link, markdown, zoom);
+  const facing = h("div", { class: "block" }, h("h3", {}, "Evidence ", sources), evidence);
   const elements = [
     h("div", { class: "headline" }, h("button", { type: "button", class: "btn", onclick: () => doing.close() }, "All rebalances"), where),
     title,
     drill,
     facts,
-    h("div", { class: "acts" }, link, markdown, zoom),
+    acts,
+    failed,
     phases,
-    h("div", { class: "block" }, h("h3", {}, "Evidence ", sources), evidence, failed),
+    facing,
     notes.element,
   ];
   const barRows = new Rows<Bar>(bars, ({ handover }) => `${handover.topic} ${handover.partition}`, makeBar, updateBar);
@@ -88,14 +91,13 @@ function build(doing: Doing, told: () => Rebalance | null) {
     title,
     zoom,
     draw(now: Story, rebalance: Rebalance | null, limit: number, partitions: number | null, at: number, short: Short) {
+      for (const part of [facts, acts, phases, facing, notes.element]) part.hidden = rebalance === null;
+      failed.hidden = now.told !== null;
+      text(failed, now.failed ?? "Looking it up");
       if (!rebalance) {
-        title.replaceChildren(now.failed === null ? "Looking it up" : "This rebalance is not known here.");
+        title.replaceChildren(now.failed === null ? "One moment" : "This rebalance is not known here.");
         text(where, now.id);
-        facts.replaceChildren();
-        phases.hidden = true;
-        barRows.draw([]);
-        evidence.replaceChildren();
-        text(failed, now.failed ?? "");
+        drill.hidden = true;
         return;
       }
       const named = names(rebalance);
@@ -107,7 +109,7 @@ function build(doing: Doing, told: () => Rebalance | null) {
       phases.hidden = rebalance.handovers.length === 0;
       text(scale, `scale 0 to ${span(most)}, goal ${span(limit)}`);
       barRows.draw(rebalance.handovers.map((handover) => ({ handover, most, limit, short })));
-      drawEvidence(evidence, sources, rebalance, now, failed);
+      drawEvidence(evidence, sources, rebalance, now);
       notes.draw(now.told?.notes ?? [], at);
     },
   };
@@ -223,13 +225,11 @@ export function how(handover: Handover, short: Short = (id) => id): string {
   return parts.join(" · ");
 }
 
-function drawEvidence(list: HTMLElement, note: HTMLElement, rebalance: Rebalance, now: Story, failed: HTMLElement): void {
+function drawEvidence(list: HTMLElement, note: HTMLElement, rebalance: Rebalance, now: Story): void {
   const facts = byTime(rebalance.evidence);
   list.replaceChildren(...facts.map(fact));
   const asking = now.told === null && now.failed === null;
   text(note, asking ? "" : `${counted(facts.filter(({ at }) => at !== null).length, "fact")}, ${facts.filter(({ at }) => at === null).length} absent`);
-  failed.hidden = now.told !== null;
-  text(failed, now.failed ?? "Looking it up");
 }
 
 /** By time; what was absent comes last. */

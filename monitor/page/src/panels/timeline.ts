@@ -23,11 +23,9 @@ const EMPTY: Ownership = { from: 0, to: 0, as_of: 0, recorded_since: null, bucke
 /** Faster than this nothing is gained. */
 const FRAME_MS = 16;
 const STRIP_MS = 5000;
-/** What is in words beside the lanes follows a drag this often; the lanes themselves in each frame. */
-const WORDS_MS = 240;
 const SAID_MS = 1000;
 
-export function timeline(move: (move: Move) => void, open: (id: string) => void): (model: Model) => void {
+export function timeline(move: (move: Move) => void, open: (id: string) => void): (model: Model, due: boolean) => void {
   return new Timeline(move, open).draw;
 }
 
@@ -54,7 +52,6 @@ class Timeline {
   private stripKey = "";
   private hovered: number | null = null;
   private described = 0;
-  private worded = 0;
   private form: readonly unknown[] = [];
   private readonly tip = tip();
 
@@ -70,16 +67,16 @@ class Timeline {
     input(this.root, (event) => this.place(event), move, (event) => this.hover(event));
   }
 
-  readonly draw = (model: Model): void => {
+  /** `due`: what is in words follows as well; else only where what is shown is another thing. */
+  readonly draw = (model: Model, due: boolean): void => {
     this.model = model;
     const { near, story } = model.recording;
     const { view } = model;
     const form = [near, story?.id, view.lit, view.order, view.table, view.ms, view.pixels, view.cursor, view.paused, isPast(model), model.link.is];
-    if (performance.now() - this.worded < WORDS_MS && form.every((part, i) => part === this.form[i])) {
+    if (!due && form.every((part, i) => part === this.form[i])) {
       this.paint();
       return;
     }
-    this.worded = performance.now();
     this.form = form;
     const instant = instantOf(model);
     this.tools.draw(view, Math.max(0, ...instant.groups.map(({ lanes }) => lanes.length)));

@@ -17,7 +17,6 @@ export interface Flag {
 /** Closer than this, they are one. */
 export const MERGE_PX = 24;
 const GLYPH_PX = 18;
-const COUNT_PX = 18;
 const PADDING_PX = 14;
 
 /** `measure`: how wide the words of a rebalance are. */
@@ -34,7 +33,7 @@ export function flags(scale: Scale, rebalances: readonly Brief[], measure: (reba
   // With its count a flag is wider: what would stand on it joins it.
   for (let i = 0; i + 1 < groups.length; ) {
     const [left, right] = [groups[i], groups[i + 1]];
-    if (!left || !right || right.at - left.at >= GLYPH_PX + (left.more > 0 ? COUNT_PX + 4 : 0)) i += 1;
+    if (!left || !right || right.at - left.at >= boxOf(left.more)) i += 1;
     else {
       const [worse, other] = worseFirst(left.rebalance, right.rebalance) <= 0 ? [left, right] : [right, left];
       groups.splice(i, 2, { ...worse, more: worse.more + other.more + 1 });
@@ -42,10 +41,18 @@ export function flags(scale: Scale, rebalances: readonly Brief[], measure: (reba
     }
   }
   const boxes = groups.map(({ at, more }) => {
-    const width = GLYPH_PX + (more > 0 ? COUNT_PX : 0);
+    const width = boxOf(more);
     const left = Math.max(-1, Math.min(at - GLYPH_PX / 2, scale.width - width));
     return { left, right: left + width };
   });
+  // At the end a flag is pushed back by its width: those before it give way.
+  for (let i = boxes.length - 2; i >= 0; i--) {
+    const [box, next] = [boxes[i], boxes[i + 1]];
+    const over = box && next ? box.right - next.left : 0;
+    if (!box || over <= 0) continue;
+    box.left -= over;
+    box.right -= over;
+  }
   const free = (i: number, left: number, right: number) =>
     left >= -1 && right <= scale.width + 2 && boxes.every((other, j) => j === i || left >= other.right || right <= other.left);
   return groups.map(({ rebalance, at, more }, i) => {
@@ -61,6 +68,11 @@ export function flags(scale: Scale, rebalances: readonly Brief[], measure: (reba
     }
     return { rebalance, more, at, left: box.left, words: "none" as const };
   });
+}
+
+/** A glyph, and +3 or +12 beside it. */
+function boxOf(more: number): number {
+  return GLYPH_PX + (more > 0 ? 12 + 7 * String(more).length : 0);
 }
 
 function worseFirst(a: Brief, b: Brief): number {
