@@ -1,4 +1,5 @@
-// Bundles the page into dist/ (what the monitor embeds), or its tests into dist-test/ with --tests.
+// Bundles the page into dist/ (what the monitor embeds), or its tests into dist-test/ with --tests, with the made-up
+// plant that the page can be looked at with (test/fixture).
 // The types of the API come from ../openapi.json, which a Rust test holds against the routes.
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,12 +18,13 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out);
 await build({
   entryPoints: tests
-    ? readdirSync(join(here, "test")).map((file) => join(here, "test", file))
+    ? [...readdirSync(join(here, "test")).filter((file) => file.endsWith(".test.ts")), "fixture/server.ts"].map((file) => join(here, "test", file))
     : { app: join(here, "src/main.ts"), style: join(here, "src/style.css") },
   outdir: out,
+  ...(tests ? { outbase: join(here, "test") } : {}),
   outExtension: tests ? { ".js": ".mjs" } : {},
   bundle: true,
-  minify: !tests,
+  minify: !tests && !process.env.PLAIN,
   platform: tests ? "node" : "browser",
   format: tests ? "esm" : "iife",
   target: "es2022",

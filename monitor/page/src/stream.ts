@@ -6,7 +6,7 @@ import type { Action, Event, State } from "./model";
 
 const RETRY_MS = [1000, 1000, 2000, 4000, 8000];
 /** What happens, by name: a kind that this page does not know is left out. */
-const KINDS = ["rebalancing", "alarm"];
+const KINDS = ["rebalancing", "alarm", "rebalance", "ownership", "slot", "drill", "recorder"];
 
 export function connect(dispatch: (action: Action) => void, onOpen: () => void): void {
   let tries = 0;

@@ -2,7 +2,7 @@
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { clock, count } from "../format";
-import type { Alarm, AlarmCounts, Model } from "../model";
+import { type Alarm, type AlarmCounts, type Model, isPast } from "../model";
 
 /** What each state is called here. */
 const STATES: Record<string, string> = {
@@ -15,11 +15,20 @@ const STATES: Record<string, string> = {
 export function alarms(): (model: Model) => void {
   const summary = h("p", { class: "dim small" });
   const list = h("ul", { class: "events" });
-  byId("alarms").append(h("h2", { id: "alarms-title" }, "Alarms"), summary, list);
+  const section = byId("alarms");
+  section.append(h("h2", { id: "alarms-title" }, "Alarms"), summary, list);
   const rows = new Rows<Alarm>(list, (alarm) => `${alarm.source_type} ${alarm.source} ${alarm.condition}`, make, update);
   let drawn: readonly Alarm[] | null = null;
 
-  return ({ state }) => {
+  return (model) => {
+    const { state } = model;
+    section.hidden = model.recording.story !== null;
+    // Which alarms stood then is not told; what was raised and cleared is in the journal.
+    list.hidden = isPast(model);
+    if (isPast(model)) {
+      drawn = null;
+      return text(summary, "Which of them stood then is not kept. The journal has what was raised and cleared.");
+    }
     if (!state || state.alarms === drawn) return;
     drawn = state.alarms;
     rows.draw(state.alarms);

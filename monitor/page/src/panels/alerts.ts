@@ -1,20 +1,21 @@
 // What is wrong with the pipeline now, each in a sentence.
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
-import type { Model, State } from "../model";
+import { type Model, type State, isPast } from "../model";
 
 type Condition = State["system"]["conditions"][number];
 
 export function alerts(): (model: Model) => void {
   const list = h("ul", { class: "alerts" });
-  const note = h("p", { class: "dim" });
-  byId("alerts").append(h("h2", { id: "alerts-title" }, "Now"), list, note);
+  const section = byId("alerts");
+  section.append(h("h2", { id: "alerts-title" }, "Now"), list);
   const rows = new Rows<Condition>(list, (condition) => `${condition.about}${condition.severity}`, make, update);
 
-  return ({ state }) => {
-    const conditions = state?.system.conditions ?? [];
+  return (model) => {
+    const conditions = model.state?.system.conditions ?? [];
+    // Of the past only what was recorded is known; and beside a story there is room for the story.
+    section.hidden = conditions.length === 0 || isPast(model) || model.recording.story !== null;
     rows.draw(conditions);
-    text(note, !state ? "Nothing is known yet." : conditions.length === 0 ? "None." : "");
   };
 }
 

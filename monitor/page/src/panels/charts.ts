@@ -1,9 +1,9 @@
-// Throughput, latency and lag under one another on one time axis.
+// How long a record takes from its append to its commit, over the last minutes.
 
 import uPlot from "uplot";
 import { attribute, byId, h, text } from "../dom";
-import { count, duration } from "../format";
-import { type Model, type Point, type State, WINDOW_S } from "../model";
+import { clock, count, duration } from "../format";
+import { type Model, type Point, type State, WINDOW_S, isPast, spokenOf } from "../model";
 
 interface Lane {
   title: string;
@@ -16,15 +16,8 @@ interface Lane {
   now: (state: State) => number | null | undefined;
 }
 
+/** Rate and lag are on the timeline, on its axis. */
 const LANES: Lane[] = [
-  {
-    title: "Stored, rows/s",
-    height: 96,
-    series: [{ label: "stored", of: (point) => point.stored_rows }],
-    show: count,
-    absent: 0,
-    now: (state) => state.metrics.stored_rows_per_second,
-  },
   {
     title: "Append to commit",
     height: 96,
@@ -36,20 +29,13 @@ const LANES: Lane[] = [
     absent: null,
     now: (state) => state.metrics.latency_mean_ms,
   },
-  {
-    title: "Lag, records",
-    height: 96,
-    series: [{ label: "lag", of: (point) => point.lag_records }],
-    show: count,
-    absent: null,
-    now: (state) => state.metrics.lag_records,
-  },
 ];
 
 export function charts(): (model: Model) => void {
   const parent = byId("charts");
   const spoken = h("p", { class: "sr" });
-  parent.append(h("h2", { id: "charts-title" }, "Last 15 minutes"), spoken);
+  const note = h("small");
+  parent.append(h("h2", { id: "charts-title" }, "Latency ", note), spoken);
   const plots = LANES.map((lane) => {
     const latest = h("b");
     const legend = lane.series.length > 1 ? lane.series.map(({ label }) => label).join(", dashed: ") : "";
@@ -58,18 +44,24 @@ export function charts(): (model: Model) => void {
     return { lane, canvas, latest, plot: null as uPlot | null };
   });
   let drawn: readonly Point[] | null = null;
+  let drawnLength = -1;
   let theme = "";
 
   return (model) => {
     const look = `${document.documentElement.dataset.theme ?? ""}${matchMedia("(prefers-color-scheme: dark)").matches}`;
-    for (const { lane, latest } of plots) text(latest, model.state ? lane.show(lane.now(model.state)) : "");
-    if (model.points === drawn && look === theme) return;
+    const past = isPast(model);
+    for (const { lane, latest } of plots) text(latest, model.state && !past ? lane.show(lane.now(model.state)) : "");
+    const shown = past ? model.points.filter((point) => Date.parse(point.at) <= spokenOf(model)).length : model.points.length;
+    text(note, !past ? "last 15 minutes" : shown > 1 ? `up to ${clock(spokenOf(model))}` : "not kept for that instant");
+    if (model.points === drawn && look === theme && shown === drawnLength) return;
     drawn = model.points;
+    drawnLength = shown;
+    const points = model.points.slice(0, shown);
     // The second that is under way would make every curve end in a dip.
-    const newest = model.points.at(-2);
+    const newest = points.at(-2);
     const times = newest ? seconds(Date.parse(newest.at) / 1000) : [];
-    const bySecond = new Map(model.points.map((point) => [Date.parse(point.at) / 1000, point]));
-    const first = model.points[0] ? Date.parse(model.points[0].at) / 1000 : 0;
+    const bySecond = new Map(points.map((point) => [Date.parse(point.at) / 1000, point]));
+    const first = points[0] ? Date.parse(points[0].at) / 1000 : 0;
     for (const entry of plots) {
       const { lane, canvas } = entry;
       const rows = lane.series.map(({ of }) =>
@@ -89,7 +81,7 @@ export function charts(): (model: Model) => void {
       }
     }
     theme = look;
-    text(spoken, summary(model.points));
+    text(spoken, summary(points));
     attribute(parent, "class", newest ? null : "empty");
   };
 }

@@ -1,9 +1,9 @@
-// What happened, newest first: rebalances as consumers saw them, alarms of the system, and what people decided. What one consumer saw in the same
+// The journal, newest first: rebalances as consumers saw them, alarms of the system, and what people decided. What one consumer saw in the same
 // moment is one line.
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { clock } from "../format";
-import type { AlarmEvent, Event, Model, Rebalancing } from "../model";
+import { type AlarmEvent, type Event, type Model, type Rebalancing, isPast, spokenOf } from "../model";
 
 const SHOWN = 60;
 /** Events of one consumer and kind within this are one line, in milliseconds. */
@@ -21,17 +21,22 @@ export interface Line {
 export function events(): (model: Model) => void {
   const list = h("ol", { class: "events" });
   const note = h("p", { class: "small dim" });
-  byId("events").append(h("h2", { id: "events-title" }, "What happened"), list, note);
+  const section = byId("events");
+  section.append(h("h2", { id: "events-title" }, "Journal"), list, note);
   const rows = new Rows<Line>(list, (line) => line.key, make, update);
   let drawn: readonly Event[] | null = null;
+  let drawnUntil = Number.NaN;
 
   return (model) => {
-    if (model.events === drawn) return;
+    section.hidden = model.recording.story !== null;
+    const until = isPast(model) ? spokenOf(model) : Number.POSITIVE_INFINITY;
+    if (model.events === drawn && until === drawnUntil) return;
     drawn = model.events;
-    const lines = grouped(model.events).slice(0, SHOWN);
+    drawnUntil = until;
+    const lines = grouped(model.events.filter(({ occurred_at }) => Date.parse(occurred_at) <= until)).slice(0, SHOWN);
     rows.draw(lines);
     const gap = model.skipped ? "Some events were skipped while this page was away. " : "";
-    text(note, lines.length === 0 ? "Nothing was recorded yet." : `${gap}Times are UTC, by the clocks of who saw it.`);
+    text(note, lines.length === 0 ? (isPast(model) ? "This page has no event from before then." : "Nothing was recorded yet.") : `${gap}Times are UTC, by the clocks of who saw it.`);
   };
 }
 

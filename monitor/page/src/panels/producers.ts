@@ -2,24 +2,28 @@
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { count } from "../format";
-import type { Model, Producer } from "../model";
+import { type Model, type Producer, isPast } from "../model";
 import { head, heartbeat, heartbeatCell } from "./consumers";
 
 export function producers(): (model: Model) => void {
   const body = h("tbody");
-  byId("producers").append(
-    h("h2", { id: "producers-title" }, "Producers"),
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, head("Producer"), head("Kafka"), head("Heartbeat"), head("Sent/s", "r"), head("Waiting", "r"))),
-      body,
-    ),
+  const note = h("p", { class: "dim", hidden: true }, "How they were then is not recorded.");
+  const table = h(
+    "table",
+    {},
+    h("thead", {}, h("tr", {}, head("Producer"), head("Kafka"), head("Heartbeat"), head("Sent/s", "r"), head("Waiting", "r roomy-cell"))),
+    body,
   );
+  const section = byId("producers");
+  section.append(h("h2", { id: "producers-title" }, "Producers"), table, note);
   const rows = new Rows<Producer>(body, (producer) => producer.producer_id, make, () => {});
 
   return (model) => {
+    table.hidden = isPast(model);
+    note.hidden = !table.hidden;
+    if (table.hidden) return;
     const list = model.state?.producers ?? [];
+    section.hidden = list.length === 0;
     rows.draw(list);
     list.forEach((producer, i) => {
       const row = body.children[i];
@@ -43,6 +47,6 @@ function make(producer: Producer): HTMLElement {
     h("td", { class: "state", "data-cell": "state" }),
     heartbeatCell(),
     h("td", { class: "r", "data-cell": "sent" }),
-    h("td", { class: "r", "data-cell": "waiting" }),
+    h("td", { class: "r roomy-cell", "data-cell": "waiting" }),
   );
 }

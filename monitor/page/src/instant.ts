@@ -1,0 +1,252 @@
+// Everything that panels say is of one instant: now, out of the stream's state; or the one that is looked at, out
+// of the record. Here the two become the same thing. Pure.
+
+import { type Mark, marks } from "./colour";
+import { type Model, isPast, present, silence, spokenOf } from "./model";
+import type { Group, GroupNow, Member, Partition } from "./record";
+import { laneAt } from "./recording";
+
+export interface Held {
+  readonly group_id: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly owners: readonly string[];
+  /** A record waits, or would wait, that nobody reads. */
+  readonly dark: boolean;
+  readonly darkSince: number | null;
+  readonly quiet: boolean;
+  readonly lag: number | null;
+}
+
+export interface Instant {
+  readonly at: number;
+  readonly past: boolean;
+  /** Why nothing is known of it. */
+  readonly blind: string | null;
+  readonly groups: readonly Group[];
+  readonly held: ReadonlyMap<string, Held>;
+  readonly marks: ReadonlyMap<string, Mark>;
+  readonly lag: number | null;
+  readonly rate: number | null;
+}
+
+export function lane(group: { group_id: string; topic: string }, partition: number): string {
+  return `${group.group_id}\n${group.topic}\n${partition}`;
+}
+
+let last: { of: readonly unknown[]; made: Instant } | null = null;
+
+export function instantOf(model: Model): Instant {
+  const past = isPast(model);
+  const at = spokenOf(model);
+  const { near, at: told, slots } = model.recording;
+  const of = [model.state, near, told, slots, past, past ? at : null];
+  if (last?.of.every((value, i) => value === of[i])) return last.made;
+  const groups = groupsOf(model).map((group) => withOpen(group, past ? null : model));
+  const answer = past && told && Math.abs(told.at - at) < 1 ? told : null;
+  const held = past ? heldThen(model, groups, at) : heldNow(model, groups);
+  for (const partition of answer?.partitions ?? []) {
+    held.set(lane(partition, partition.partition), { ...partition, darkSince: partition.dark_since, lag: null });
+  }
+  const blind = past ? (answer?.blind ?? near?.blind.find(({ from, until }) => from <= at && (until === null || at < until))?.why ?? null) : null;
+  const made: Instant = {
+    at,
+    past,
+    blind,
+    groups,
+    held,
+    marks: marksOf(model, answer?.consumers ?? []),
+    lag: past ? (answer?.lag_records ?? null) : (model.state?.metrics.lag_records ?? null),
+    rate: past ? (answer?.stored_rows_per_second ?? null) : (model.state?.metrics.stored_rows_per_second ?? null),
+  };
+  last = { of, made };
+  return made;
+}
+
+/** Groups with their lanes; before the record answers, as the stream tells of partitions. */
+function groupsOf(model: Model): readonly Group[] {
+  const near = model.recording.near?.groups ?? [];
+  const known = new Set(near.map(({ topic }) => topic));
+  const topics = new Map<string, number[]>();
+  for (const { topic, partition } of model.state?.partitions ?? []) {
+    if (!known.has(topic)) topics.set(topic, [...(topics.get(topic) ?? []), partition]);
+  }
+  const told = [...topics].map(([topic, partitions]): Group => {
+    const group = model.state?.groups?.find((candidate) => candidate.topic === topic);
+    return {
+      group_id: group?.group_id ?? model.state?.consumers[0]?.group_id ?? topic,
+      topic,
+      protocol: group?.protocol ?? "",
+      session_timeout_ms: group?.session_timeout_ms ?? null,
+      partitions: partitions.length,
+      lanes: partitions.sort((a, b) => a - b).map((partition) => ({ partition, spans: [], dark: [], two_owners: [], quiet: [] })),
+    };
+  });
+  return [...near, ...told];
+}
+
+/** With what is dark now, by the stream's word, where the record has not told of it yet. */
+function withOpen(group: Group, model: Model | null): Group {
+  const told = (model?.state?.partitions ?? []).filter(({ topic, dark_since }) => topic === group.topic && dark_since);
+  if (told.length === 0) return group;
+  const open = model?.recording.near?.rebalances.find((rebalance) => rebalance.group_id === group.group_id && rebalance.open);
+  const lanes = group.lanes.map((one) => {
+    const since = told.find(({ partition }) => partition === one.partition)?.dark_since;
+    if (!since || one.dark.some(({ until }) => until === null)) return one;
+    const from = Date.parse(since);
+    const noticed = open && open.noticed_at > from ? open.noticed_at : null;
+    return { ...one, dark: [...one.dark, { from, noticed, claimed: null, until: null, rebalance: open?.id ?? null }] };
+  });
+  return { ...group, lanes };
+}
+
+function heldNow(model: Model, groups: readonly Group[]): Map<string, Held> {
+  const held = new Map<string, Held>();
+  const byTopic = new Map<string, Partition[]>();
+  for (const partition of model.state?.partitions ?? []) byTopic.set(partition.topic, [...(byTopic.get(partition.topic) ?? []), partition]);
+  const at = present(model);
+  for (const group of groups) {
+    const told = new Map((byTopic.get(group.topic) ?? []).map((partition) => [partition.partition, partition]));
+    for (const one of group.lanes) {
+      const now = told.get(one.partition);
+      const drawn = spans(model, group, one.partition, at);
+      held.set(lane(group, one.partition), {
+        group_id: group.group_id,
+        topic: group.topic,
+        partition: one.partition,
+        owners: now ? now.owners : drawn.owners,
+        dark: now ? !now.read : drawn.dark,
+        darkSince: now?.dark_since ? Date.parse(now.dark_since) : drawn.darkSince,
+        quiet: drawn.quiet && (now?.read ?? true),
+        lag: now?.lag_records ?? null,
+      });
+    }
+  }
+  return held;
+}
+
+function heldThen(model: Model, groups: readonly Group[], at: number): Map<string, Held> {
+  const held = new Map<string, Held>();
+  for (const group of groups) {
+    for (const { partition } of group.lanes) {
+      const { group_id, topic } = group;
+      held.set(lane(group, partition), { group_id, topic, partition, lag: null, ...spans(model, group, partition, at) });
+    }
+  }
+  return held;
+}
+
+function spans(model: Model, group: Group, partition: number, at: number) {
+  const told = group.lanes.find((one) => one.partition === partition);
+  if (!told) return { owners: [], dark: false, darkSince: null, quiet: false };
+  const { slots, ...rest } = laneAt(told, at);
+  const names = model.recording.near?.consumers ?? [];
+  return { ...rest, owners: slots.map((slot) => names.find((name) => name.slot === slot)?.consumer_id ?? "?") };
+}
+
+/** All consumers that the page knows, by id. */
+function marksOf(model: Model, more: readonly { consumer_id: string }[]): Map<string, Mark> {
+  const { near, day, slots } = model.recording;
+  const members = (model.state?.groups ?? []).flatMap((group) => group.members);
+  const told = [...(day?.consumers ?? []), ...(near?.consumers ?? []), ...slots, ...members];
+  const bySlot = new Map(told.map(({ consumer_id, slot }) => [consumer_id, slot]));
+  return marks([...told, ...(model.state?.consumers ?? []), ...more], bySlot);
+}
+
+/** How a member stands: how long it was silent, and how long until its group breaks with it. */
+export interface Standing {
+  readonly consumer_id: string;
+  readonly group_id: string;
+  readonly status: string;
+  readonly reads: readonly number[];
+  readonly silentMs: number | null;
+  readonly sessionMs: number | null;
+  readonly pollMs: number | null;
+  readonly pollLimitMs: number | null;
+  readonly skewMs: number | null;
+  readonly staticId: string | null;
+  /** Of a static member that went: how long its partitions wait for it. */
+  readonly awayLeftMs: number | null;
+  readonly storedPerSecond: number | null;
+  readonly hot: boolean;
+}
+
+export function standings(model: Model): Standing[] {
+  return isPast(model) ? stoodThen(model) : standNow(model);
+}
+
+function standNow(model: Model): Standing[] {
+  const { state } = model;
+  if (!state) return [];
+  // Who was not heard of because the stream is away is not late.
+  const since = model.link.is === "live" ? (silence(model) ?? 0) : 0;
+  const members = new Map<string, { group: GroupNow; member: Member }>();
+  for (const group of state.groups ?? []) for (const member of group.members) members.set(`${group.group_id}\n${member.consumer_id}`, { group, member });
+  const reporting = state.consumers.map((consumer): Standing => {
+    const key = `${consumer.group_id}\n${consumer.consumer_id}`;
+    const found = members.get(key);
+    members.delete(key);
+    const gone = consumer.status === "stopped";
+    return {
+      ...standing(found, since),
+      consumer_id: consumer.consumer_id,
+      group_id: consumer.group_id,
+      status: consumer.status,
+      reads: consumer.assigned_partitions,
+      silentMs: gone ? null : (found?.member.heartbeat_age_ms ?? consumer.heartbeat_age_seconds * 1000) + since,
+      storedPerSecond: consumer.stored_rows_per_second,
+      hot: consumer.status === "silent" || consumer.status === "paused",
+    };
+  });
+  // Members that only the brokers know, and static ones that are away.
+  const others = [...members.values()].map(({ group, member }): Standing => ({
+    ...standing({ group, member }, since),
+    consumer_id: member.consumer_id,
+    group_id: group.group_id,
+    status: member.away_ms !== null ? "away" : "member",
+    reads: member.partitions,
+    storedPerSecond: null,
+    hot: false,
+  }));
+  return [...reporting, ...others];
+}
+
+function standing(found: { group: GroupNow; member: Member } | undefined, since: number) {
+  const session = found?.group.session_timeout_ms ?? null;
+  const away = found?.member.away_ms ?? null;
+  const age = (ms: number | null | undefined) => (ms === null || ms === undefined ? null : ms + since);
+  return {
+    silentMs: age(found?.member.heartbeat_age_ms),
+    sessionMs: session,
+    pollMs: age(found?.member.poll_age_ms),
+    pollLimitMs: found?.group.poll_interval_ms ?? null,
+    skewMs: found?.member.clock_skew_ms ?? null,
+    staticId: found?.member.static_id ?? null,
+    awayLeftMs: away === null || session === null ? null : Math.max(0, session - away - since),
+  };
+}
+
+function stoodThen(model: Model): Standing[] {
+  const { at } = model.recording;
+  if (!at || Math.abs(at.at - spokenOf(model)) >= 1) return [];
+  return at.consumers.map((consumer) => {
+    const session = consumer.session_timeout_ms;
+    const quietFor = consumer.silent_ms ?? 0;
+    const silent = consumer.alive && session !== null && quietFor > session / 2;
+    return {
+      consumer_id: consumer.consumer_id,
+      group_id: consumer.group_id,
+      status: !consumer.alive ? "gone" : silent ? "silent" : "running",
+      reads: consumer.partitions,
+      silentMs: consumer.alive ? consumer.silent_ms : null,
+      sessionMs: session,
+      pollMs: null,
+      pollLimitMs: null,
+      skewMs: null,
+      staticId: null,
+      awayLeftMs: null,
+      storedPerSecond: null,
+      hot: silent,
+    };
+  });
+}
