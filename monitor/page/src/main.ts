@@ -104,7 +104,7 @@ const { draw: say, speak } = spoken();
 const panels = [
   bar(() => move(live), () => showKeys()),
   verdict(open),
-  story({ close, move, again: (id) => dispatch({ type: "story", id }) }),
+  story({ close, move, again: () => dispatch({ type: "again" }) }),
   happened(open),
   findings(open),
   charts(),
