@@ -24,7 +24,7 @@ await build({
   ...(tests ? { outbase: join(here, "test") } : {}),
   outExtension: tests ? { ".js": ".mjs" } : {},
   bundle: true,
-  minify: !tests && !process.env.PLAIN,
+  minify: !tests,
   platform: tests ? "node" : "browser",
   format: tests ? "esm" : "iife",
   target: "es2022",

@@ -109,25 +109,24 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
 
   function at(model: Model): void {
     const wantedAt = isPast(model) ? Math.round(spokenOf(model)) : Number.NaN;
-    if (Object.is(wantedAt, asked.at)) return;
+    const failedLately = performance.now() - lines.at.failedAt < RETRY_MS;
+    if (Object.is(wantedAt, asked.at) || failedLately) return;
     asked.at = wantedAt;
     if (Number.isNaN(wantedAt)) return dispatch({ type: "at", assignments: null });
     lines.at.ask<Assignments>("/api/assignments", { at: written(wantedAt) }, AT_SETTLE_MS).then(
       // The answer is of whole milliseconds, or coarser: it is told of the instant that was asked for.
       (told) => told && dispatch({ type: "at", assignments: { ...told, at: spokenOf(model) } }),
-      () => {},
+      () => (asked.at = Number.NaN),
     );
   }
 
   function story(model: Model): void {
     const { story: open, rebalances } = model.recording;
     const revision = rebalances.find(({ id }) => id === open?.id)?.revision ?? 0;
-    const key = open === null ? "" : `${open.id} ${revision} ${open.told === null && open.failed === null}`;
-    if (key === asked.story || open === null) {
-      asked.story = key;
-      return;
-    }
-    asked.story = `${open.id} ${revision} false`;
+    const key = open === null ? "" : `${open.id} ${revision} ${open.again}`;
+    if (key === asked.story) return;
+    asked.story = key;
+    if (open === null) return;
     lines.story.ask<Told>(`/api/rebalances/${encodeURIComponent(open.id)}`, {}).then(
       (told) => told && dispatch({ type: "told", told }),
       (error: unknown) => dispatch({ type: "untold", id: open.id, why: error instanceof Refused && error.status === 404 ? "No rebalance has this name." : "The monitor did not answer." }),

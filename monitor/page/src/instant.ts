@@ -2,8 +2,8 @@
 // of the record. Here the two become the same thing. Pure.
 
 import { type Mark, marks } from "./colour";
-import { type Model, isPast, present, silence, spokenOf } from "./model";
-import type { Group, GroupNow, Member, Partition } from "./record";
+import { type Model, isPast, present, spokenOf } from "./model";
+import type { Group, Partition } from "./record";
 import { laneAt } from "./recording";
 
 export interface Held {
@@ -151,102 +151,4 @@ function marksOf(model: Model, more: readonly { consumer_id: string }[]): Map<st
   const told = [...(day?.consumers ?? []), ...(near?.consumers ?? []), ...slots, ...members];
   const bySlot = new Map(told.map(({ consumer_id, slot }) => [consumer_id, slot]));
   return marks([...told, ...(model.state?.consumers ?? []), ...more], bySlot);
-}
-
-/** How a member stands: how long it was silent, and how long until its group breaks with it. */
-export interface Standing {
-  readonly consumer_id: string;
-  readonly group_id: string;
-  readonly status: string;
-  readonly reads: readonly number[];
-  readonly silentMs: number | null;
-  readonly sessionMs: number | null;
-  readonly pollMs: number | null;
-  readonly pollLimitMs: number | null;
-  readonly skewMs: number | null;
-  readonly staticId: string | null;
-  /** Of a static member that went: how long its partitions wait for it. */
-  readonly awayLeftMs: number | null;
-  readonly storedPerSecond: number | null;
-  readonly hot: boolean;
-}
-
-export function standings(model: Model): Standing[] {
-  return isPast(model) ? stoodThen(model) : standNow(model);
-}
-
-function standNow(model: Model): Standing[] {
-  const { state } = model;
-  if (!state) return [];
-  // Who was not heard of because the stream is away is not late.
-  const since = model.link.is === "live" ? (silence(model) ?? 0) : 0;
-  const members = new Map<string, { group: GroupNow; member: Member }>();
-  for (const group of state.groups ?? []) for (const member of group.members) members.set(`${group.group_id}\n${member.consumer_id}`, { group, member });
-  const reporting = state.consumers.map((consumer): Standing => {
-    const key = `${consumer.group_id}\n${consumer.consumer_id}`;
-    const found = members.get(key);
-    members.delete(key);
-    const gone = consumer.status === "stopped";
-    return {
-      ...standing(found, since),
-      consumer_id: consumer.consumer_id,
-      group_id: consumer.group_id,
-      status: consumer.status,
-      reads: consumer.assigned_partitions,
-      silentMs: gone ? null : (found?.member.heartbeat_age_ms ?? consumer.heartbeat_age_seconds * 1000) + since,
-      storedPerSecond: consumer.stored_rows_per_second,
-      hot: consumer.status === "silent" || consumer.status === "paused",
-    };
-  });
-  // Members that only the brokers know, and static ones that are away.
-  const others = [...members.values()].map(({ group, member }): Standing => ({
-    ...standing({ group, member }, since),
-    consumer_id: member.consumer_id,
-    group_id: group.group_id,
-    status: member.away_ms !== null ? "away" : "member",
-    reads: member.partitions,
-    storedPerSecond: null,
-    hot: false,
-  }));
-  return [...reporting, ...others];
-}
-
-function standing(found: { group: GroupNow; member: Member } | undefined, since: number) {
-  const session = found?.group.session_timeout_ms ?? null;
-  const away = found?.member.away_ms ?? null;
-  const age = (ms: number | null | undefined) => (ms === null || ms === undefined ? null : ms + since);
-  return {
-    silentMs: age(found?.member.heartbeat_age_ms),
-    sessionMs: session,
-    pollMs: age(found?.member.poll_age_ms),
-    pollLimitMs: found?.group.poll_interval_ms ?? null,
-    skewMs: found?.member.clock_skew_ms ?? null,
-    staticId: found?.member.static_id ?? null,
-    awayLeftMs: away === null || session === null ? null : Math.max(0, session - away - since),
-  };
-}
-
-function stoodThen(model: Model): Standing[] {
-  const { at } = model.recording;
-  if (!at || Math.abs(at.at - spokenOf(model)) >= 1) return [];
-  return at.consumers.map((consumer) => {
-    const session = consumer.session_timeout_ms;
-    const quietFor = consumer.silent_ms ?? 0;
-    const silent = consumer.alive && session !== null && quietFor > session / 2;
-    return {
-      consumer_id: consumer.consumer_id,
-      group_id: consumer.group_id,
-      status: !consumer.alive ? "gone" : silent ? "silent" : "running",
-      reads: consumer.partitions,
-      silentMs: consumer.alive ? consumer.silent_ms : null,
-      sessionMs: session,
-      pollMs: null,
-      pollLimitMs: null,
-      skewMs: null,
-      staticId: null,
-      awayLeftMs: null,
-      storedPerSecond: null,
-      hot: silent,
-    };
-  });
 }

@@ -4,7 +4,7 @@ import { switchTheme } from "./panels/bar";
 import { h } from "./dom";
 import { clock } from "./format";
 import { type Model, present, spokenOf } from "./model";
-import { spokenStory } from "./panels/story";
+import { spokenStory } from "./story/words";
 import { sentence } from "./panels/verdict";
 import { type Move, WINDOWS, live, look, pause, zoom } from "./view";
 

@@ -3,7 +3,7 @@
 
 import { asks } from "./asks";
 import { keys } from "./keys";
-import { type Action, type Model, type Point, WINDOW_S, initial, isPast, reduce, spokenOf } from "./model";
+import { type Action, type Model, type Point, WINDOW_S, initial, reduce } from "./model";
 import { alarms } from "./panels/alarms";
 import { alerts } from "./panels/alerts";
 import { bar } from "./panels/bar";
@@ -104,7 +104,7 @@ const { draw: say, speak } = spoken();
 const panels = [
   bar(() => move(live), () => showKeys()),
   verdict(open),
-  story({ close, move, again: (id) => dispatch({ type: "story", id }) }),
+  story({ close, move, again: () => dispatch({ type: "again" }) }),
   happened(open),
   findings(open),
   charts(),
@@ -142,9 +142,7 @@ onBack(tell);
 connect(dispatch, () => void history().catch(() => {}));
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const tick = () => {
-  // Facts go on while one looks back; a stream that tells each second need not be asked for the time as well.
   dispatch({ type: "tick", now: Date.now() });
-  document.body.toggleAttribute("data-past", isPast(model) && spokenOf(model) > 0);
   setTimeout(tick, reducedMotion.matches ? 1000 : 250);
 };
 tick();

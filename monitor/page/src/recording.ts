@@ -32,6 +32,8 @@ export interface Story {
   readonly id: string;
   readonly told: Told | null;
   readonly failed: string | null;
+  /** How often it was asked to be told again. */
+  readonly again: number;
 }
 
 export const nothing: Recording = {
@@ -55,6 +57,7 @@ export type Answer =
   | { type: "findings"; findings: readonly Finding[] }
   | { type: "at"; assignments: Assignments | null }
   | { type: "story"; id: string | null }
+  | { type: "again" }
   | { type: "told"; told: Told }
   | { type: "untold"; id: string; why: string }
   | { type: "none" };
@@ -79,10 +82,12 @@ export function answered(known: Recording, answer: Answer): Recording {
     case "at":
       return { ...known, at: answer.assignments };
     case "story":
-      return { ...known, story: answer.id === null ? null : { id: answer.id, told: null, failed: null } };
+      return { ...known, story: answer.id === null ? null : { id: answer.id, told: null, failed: null, again: 0 } };
+    case "again":
+      return { ...known, story: known.story && { ...known.story, again: known.story.again + 1 } };
     case "told":
       if (known.story?.id !== answer.told.rebalance.id) return known;
-      return { ...known, story: { id: known.story.id, told: answer.told, failed: null } };
+      return { ...known, story: { ...known.story, told: answer.told, failed: null } };
     case "untold":
       if (known.story?.id !== answer.id) return known;
       return { ...known, story: { ...known.story, failed: answer.why } };

@@ -1,6 +1,6 @@
 // The address: `/` for now, `/r/<id>` for the story of a rebalance.
 
-import { permalink } from "./panels/story";
+import { permalink } from "./story/words";
 
 export function opened(): string | null {
   const [, id] = /^\/r\/(.+)$/.exec(location.pathname) ?? [];

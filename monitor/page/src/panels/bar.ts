@@ -30,6 +30,7 @@ export function bar(toLive: () => void, showKeys: () => void): (model: Model) =>
 
   return (model) => {
     document.body.dataset.link = model.link.is;
+    document.body.toggleAttribute("data-past", isPast(model));
     const [first, strong, rest] = liveness(model);
     text(before, first);
     text(at, strong);

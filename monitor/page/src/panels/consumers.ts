@@ -2,8 +2,9 @@
 
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { clock, count, duration, numbers, span } from "../format";
-import { type Standing, instantOf, standings } from "../instant";
+import { instantOf } from "../instant";
 import { type Model, isPast, silence, spokenOf } from "../model";
+import { type Standing, standings } from "../standing";
 
 /** The meter is full here where no session is known: 6 s as it is set up. */
 const FULL_MS = 6000;

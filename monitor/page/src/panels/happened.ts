@@ -49,7 +49,7 @@ export function happened(open: (id: string) => void): (model: Model) => void {
     const all = model.recording.rebalances;
     const until = all.filter(({ noticed_at }) => Date.parse(noticed_at) <= at);
     const listed = until.filter(({ group_id }) => group === null || group_id === group);
-    const key = [all, listed.length, listed[0], group, shown, Math.floor(present(model) / DAY)];
+    const key = [all, listed.length, listed[0], group, shown, Math.floor(present(model) / DAY), model.recording.state];
     // A row keeps its place while somebody points at it.
     if (key.every((part, i) => part === drawn[i]) || (pointed && drawn.length > 0 && shown === drawn[4] && group === drawn[3])) return;
     drawn = key;

@@ -3,10 +3,11 @@
 
 import { attribute, byId, h, text } from "../dom";
 import { clock, moment } from "../format";
-import { type Instant, instantOf, standings } from "../instant";
+import { type Instant, instantOf } from "../instant";
 import { type Model, isPast, known, present } from "../model";
 import type { Ownership } from "../record";
 import { tail } from "../recording";
+import { standings } from "../standing";
 import { Board } from "../timeline/board";
 import { type Scale, type Screen, MANY_LANES, time, x } from "../timeline/geometry";
 import { type Place, input } from "../timeline/input";

@@ -3,8 +3,9 @@
 import { clause } from "../causes";
 import { attribute, byId, h, text } from "../dom";
 import { capital, clock, count, counted, duration, span } from "../format";
-import { type Instant, instantOf, standings } from "../instant";
+import { type Instant, instantOf } from "../instant";
 import { type Model, isPast, spokenOf } from "../model";
+import { standings } from "../standing";
 import { goal } from "./phases";
 import { HOUR } from "../view";
 

@@ -3,8 +3,9 @@
 import { causeWord, clause, glyph } from "../causes";
 import { attribute, h, text } from "../dom";
 import { clock, count, duration } from "../format";
-import { type Instant, type Standing, lane } from "../instant";
+import { type Instant, lane } from "../instant";
 import type { Brief, CurvePoint, Group, GroupNow, Ownership } from "../record";
+import type { Standing } from "../standing";
 import { drawSheet, highest } from "./draw";
 import { type Flag, flags } from "./flags";
 import { type Layout, type Scale, type Screen, layout, x } from "./geometry";
@@ -108,7 +109,7 @@ export class Board {
     const parts = [palette, placed, group, ownership, points, lit, rebalances, story, names];
     const sheet = this.sheet.place(wanted, placed.height, palette.density, parts, (ctx, wide) => {
       drawSheet(ctx, palette, { group, layout: placed, scale: wide, ownership, points, tickApart: size * 8, lit });
-      drawNames(ctx, palette, named, wide, ms);
+      drawNames(ctx, palette, named, wide, ms, now);
       if (ownership.recorded_since !== null) drawBeginning(ctx, palette, placed, wide, ownership.recorded_since, size);
       this.drawFlags(ctx, palette, wide, now, ms, size);
     });

@@ -2,8 +2,9 @@
 
 import { Rows, attribute, cell, h, text } from "../dom";
 import { counted, duration, span } from "../format";
-import { type Instant, type Standing, lane } from "../instant";
+import { type Instant, lane } from "../instant";
 import type { Group, GroupNow } from "../record";
+import type { Standing } from "../standing";
 
 /** More members than this are named in the gutter and in the list only. */
 const KEYS = 8;

@@ -28,12 +28,13 @@ const HEADS_UNTIL_MS = 6 * 3_600_000;
 /** How far the names at the edge reach. */
 export const EDGE_PX = 240;
 
-export function drawNames(ctx: Context, palette: Palette, named: Named, scale: Scale, windowMs: number): void {
+/** `now`: a span that lasts ends there for its name. */
+export function drawNames(ctx: Context, palette: Palette, named: Named, scale: Scale, windowMs: number, now: number): void {
   if (named.layout.pitch < PITCH_PX || windowMs > HEADS_UNTIL_MS) return;
   named.group.lanes.forEach((lane, i) => {
     for (const span of lane.spans) {
       if (span.from <= scale.from) continue;
-      const at = readFrom(lane, span, scale);
+      const at = readFrom(lane, { ...span, until: span.until ?? now }, scale);
       const said = at && fitting(ctx, palette, named, span, at[1] - at[0]);
       if (said) write(ctx, palette, named, said, span.slot, at[0], named.layout.y[i] ?? 0);
     }
