@@ -9,6 +9,8 @@ stack := deploy/stack
 
 # Not from the environment: some systems set NAME.
 NAME =
+SCENARIO =
+EXPECT_DARK =
 SEEDS = 20
 # Seeds at the same time; each wants a core.
 JOBS = 1
@@ -17,7 +19,7 @@ testkit := cargo run -q -p millrace-testkit --
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify clean \
+.PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify drill clean \
     test lint bench soak page screenshots services-for-tests
 
 help: ## this list
@@ -46,6 +48,9 @@ start-monitoring: ## start the monitor of a running stack
 
 dashboard: ## the monitor's address, opened where there is a desktop
 	@$(stack) dashboard
+
+drill: ## SCENARIO=kill-consumer…: break it on purpose, wait, show the flight report; fails when dark for longer than EXPECT_DARK=8s
+	@$(stack) drill '$(SCENARIO)' '$(EXPECT_DARK)'
 
 verify: ## was any reading lost or stored twice?
 	@$(stack) consumer verify

@@ -182,6 +182,7 @@ async fn start(options: Options, encode: Encode, settings: Option<&Effective>) -
         terms: Terms {
             topic: options.topic.clone(),
             static_id: options.group.static_id(&options.id),
+            protocol: options.group.name(),
             session_timeout: options.group.session_timeout(),
             poll_interval: options.group.poll_interval(),
         },

@@ -102,6 +102,7 @@ run_command() {
     clean) [[ ! -d $data ]] || lock; clean ;;
     dashboard) dashboard ;;
     consumer) need_stack; consumer "${@:2}" ;;
+    drill) need_stack; lock; drill "${2:-}" "${3:-}" ;;
     is-up) stack_is_up ;;
     *) usage ;;
     esac

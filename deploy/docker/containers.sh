@@ -158,3 +158,25 @@ clean() {
 consumer() {
     USER=${USER:-unknown} run_compose run --rm --no-deps -T -e USER migrate consumer "$@"
 }
+
+# The monitor's commands, beside the one that serves.
+monitor() { docker exec -e "USER=${USER:-unknown}" monitoring monitor "$@"; }
+
+# SIGTERM, and waits until it has ended; stays so until `start_process`.
+stop_process() {
+    docker stop "$1" >/dev/null
+    say stop "$1 was asked to end, and has"
+}
+
+pause_process() {
+    docker pause "$1" >/dev/null
+    say pause "$1 stands still"
+}
+
+unpause_process() {
+    docker unpause "$1" >/dev/null
+    say pause "$1 goes on"
+}
+
+# The broker of an advertised address, which is its container's name.
+broker_at() { echo "${1%%:*}"; }

@@ -72,6 +72,28 @@ start_process() {
     echo "$name is running (process $(pid_of "$name"))"
 }
 
+# SIGTERM, and waits until it has ended; stays so until `start_process`.
+stop_process() {
+    ctl stop "$(member "$1")" >/dev/null
+    say stop "$1 was asked to end, and has"
+}
+
+pause_process() {
+    kill -STOP "$(pid_of "$1")"
+    say pause "$1 stands still (SIGSTOP)"
+}
+
+unpause_process() {
+    kill -CONT "$(pid_of "$1")"
+    say pause "$1 goes on (SIGCONT)"
+}
+
+# The broker of an advertised address.
+broker_at() {
+    local name
+    for name in "${brokers[@]}"; do [[ $(port_of "$name") != "${1##*:}" ]] || echo "$name"; done
+}
+
 # Names of running programs whose file was replaced by a newer build.
 outdated() {
     local name state pid up

@@ -17,6 +17,7 @@ mod coordinator;
 mod database;
 mod facts;
 mod guard;
+mod metrics;
 mod options;
 mod page;
 mod record;
@@ -38,7 +39,14 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 use warp::Filter;
 
-use crate::{api::Api, database::Database, facts::Facts, guard::Policy, options::Options, stream::Hub};
+use crate::{
+    api::Api,
+    database::Database,
+    facts::Facts,
+    guard::Policy,
+    options::{Command, Options},
+    stream::Hub,
+};
 
 /// How long a stop may take, all in all.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
@@ -49,7 +57,14 @@ fn main() -> ExitCode {
         Err(error) => return refuse_command_line(&error),
     };
     if let Some(command) = options.command {
-        return task::run(command, &options).into();
+        let code = match command {
+            Command::Check => check::run(&options),
+            Command::Export => task::run(Task::Export, &options),
+            Command::DrillBegin => task::run(Task::DrillBegin, &options),
+            Command::DrillAwait => task::run(Task::DrillAwait, &options),
+            Command::DrillEnd => task::run(Task::DrillEnd, &options),
+        };
+        return code.into();
     }
     let setup = match Setup::new(&options) {
         Ok(setup) => setup,
@@ -120,6 +135,8 @@ async fn run(setup: Setup) -> anyhow::Result<()> {
         topic: Arc::clone(&topic),
         hub: hub.clone(),
     };
+    let meter = opentelemetry::global::meter("monitor");
+    metrics::observe(&meter, &facts.subscribe(), &topic);
     let policy = Arc::new(policy);
     let listener = http::bind(address).await?;
     let ops = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).map(warp::Reply::into_response);

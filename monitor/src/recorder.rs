@@ -23,7 +23,7 @@ mod judge;
 mod observer;
 
 use self::{judge::Judge, observer::Observer};
-use crate::{facts::Facts, system_alarms::SystemAlarms};
+use crate::{facts::Facts, metrics::Rebalances, system_alarms::SystemAlarms};
 
 /// Until the lock, or the database, is asked for again.
 const STAND_BY: Duration = Duration::from_secs(2);
@@ -81,10 +81,13 @@ async fn record(
     let mut observer = Observer::after(last_observations(store).await?);
     let mut judge = Judge::after(progress(store).await?);
     let mut upkeep = Upkeep::default();
+    let mut counted = Rebalances::new(&opentelemetry::global::meter("monitor"));
     loop {
         while recorder.number().await? > 0 {}
         let now = facts.borrow().clone();
-        recorder.mark_presence(OBSERVER).await?;
+        if let Some((from, until)) = recorder.mark_presence(OBSERVER).await? {
+            counted.note_blind(until.duration_since(from).as_secs_f64());
+        }
         recorder.observe(OBSERVER, &observer.observe(&now, topic, Timestamp::now())).await?;
         if upkeep.second_is_due() {
             let sessions = recorder.sessions(&consumers(&now)).await?;
@@ -103,7 +106,9 @@ async fn record(
         for rebalance in judge.step(store, &mut recorder, &now).await? {
             let (id, revision, cause) = (&rebalance.id, rebalance.revision, rebalance.cause.name());
             info!(id, revision, cause, open = rebalance.open, dark_max_ms = rebalance.dark_max_ms, "rebalance");
+            counted.note(rebalance);
         }
+        counted.count();
         tokio::select! {
             woken = timeout(LOOK_EVERY, listener.woken()) => if let Ok(woken) = woken { woken? },
             () = group_changed.notified() => {}

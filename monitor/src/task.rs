@@ -10,7 +10,7 @@ use store::flight_recorder::{self as recorded, Filter};
 use store::{Store, consumer_health, schema_version};
 use verdicts::Rebalance;
 
-use crate::options::{Command, Options as Monitor};
+use crate::options::Options as Monitor;
 use crate::record;
 use crate::recorder_store;
 
@@ -18,6 +18,19 @@ use crate::recorder_store;
 const QUIET: SignedDuration = SignedDuration::from_secs(5);
 /// The longest that a drill's recovery is waited for.
 const RECOVERY: Duration = Duration::from_secs(240);
+
+/// What it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Writes what was recorded into one file.
+    Export,
+    /// Marks the beginning of a drill.
+    DrillBegin,
+    /// Waits until everything is read again.
+    DrillAwait,
+    /// Judges a drill, and marks its end.
+    DrillEnd,
+}
 
 /// Flags of the commands that end.
 #[derive(Debug, Args)]
@@ -60,7 +73,7 @@ impl From<store::Error> for Failure {
 }
 
 /// Does it; the exit code. 1: a drill that failed.
-pub fn run(command: Command, options: &Monitor) -> u8 {
+pub fn run(task: Task, options: &Monitor) -> u8 {
     lifecycle::end_when_nobody_reads();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -70,12 +83,11 @@ pub fn run(command: Command, options: &Monitor) -> u8 {
         }
     };
     let done = runtime.block_on(async {
-        match command {
-            Command::Check => Ok(crate::check::run(options)),
-            Command::Export => export(options).await,
-            Command::DrillBegin => begin(options).await,
-            Command::DrillAwait => await_recovery(options).await,
-            Command::DrillEnd => end(options).await,
+        match task {
+            Task::Export => export(options).await,
+            Task::DrillBegin => begin(options).await,
+            Task::DrillAwait => await_recovery(options).await,
+            Task::DrillEnd => end(options).await,
         }
     });
     done.unwrap_or_else(|Failure(code, error)| {
@@ -110,7 +122,8 @@ async fn begin(options: &Monitor) -> Result<u8, Failure> {
     schema_version::check(&store).await?;
     let expected = task.expect_dark_ms.map(f64::from);
     let drill = recorded::begin_drill(&store, scenario, expected, &format!("operator:{}", task.operator)).await?;
-    println!("{}", drill.id);
+    // Who coordinates is what some drills kill.
+    println!("{} {}", drill.id, recorded::coordinator(&store).await?.unwrap_or_else(|| "-".to_owned()));
     Ok(exit::OK)
 }
 

@@ -17,6 +17,7 @@ ALTER TABLE consumer_health
     ADD COLUMN session_timeout_ms  integer,
     ADD COLUMN poll_interval_ms    integer,
     ADD COLUMN static_id           text,
+    ADD COLUMN protocol            text,
     ADD COLUMN clock_skew_us       bigint,
     ADD COLUMN member_id           text    NOT NULL DEFAULT '',
     ADD COLUMN generation          integer NOT NULL DEFAULT -1;
@@ -24,6 +25,7 @@ COMMENT ON COLUMN consumer_health.poll_age_ms IS 'Milliseconds since its poll th
 COMMENT ON COLUMN consumer_health.session_timeout_ms IS 'Session time-out of the group as it knows it.';
 COMMENT ON COLUMN consumer_health.poll_interval_ms IS 'max.poll.interval.ms.';
 COMMENT ON COLUMN consumer_health.static_id IS 'group.instance.id of a static member.';
+COMMENT ON COLUMN consumer_health.protocol IS 'consumer (KIP-848), cooperative-sticky or range.';
 COMMENT ON COLUMN consumer_health.clock_skew_us IS 'Its wall clock minus the server''s, in microseconds.';
 COMMENT ON COLUMN consumer_health.member_id IS 'Member id of its last callback.';
 COMMENT ON COLUMN consumer_health.generation IS 'Generation or member epoch of its last callback; -1 before the first.';

@@ -74,6 +74,8 @@ pub struct Terms {
     pub topic: String,
     /// `group.instance.id` of a static member.
     pub static_id: Option<String>,
+    /// `consumer` (KIP-848), `cooperative-sticky` or `range`.
+    pub protocol: &'static str,
     /// Session time-out that it asks for.
     pub session_timeout: Duration,
     /// `max.poll.interval.ms`.
@@ -114,8 +116,8 @@ pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
              INSERT INTO consumer_health (consumer_id, status, last_heartbeat, assigned_partitions,
                  messages_processed_last_minute, group_id, boot_id, started_at, partition_states,
                  journal_waiting, journal_dropped, static_id, session_timeout_ms, poll_interval_ms,
-                 poll_age_ms, clock_skew_us, generation, member_id)
-             SELECT $1, $2, at, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $17, $18, $19, $20 FROM beat
+                 poll_age_ms, clock_skew_us, generation, member_id, protocol)
+             SELECT $1, $2, at, $3, $4, $5, $6, $7, $8, $9, $10, $12, $13, $14, $17, $18, $19, $20, $21 FROM beat
              ON CONFLICT (consumer_id) DO UPDATE SET
                  status = EXCLUDED.status, last_heartbeat = EXCLUDED.last_heartbeat,
                  assigned_partitions = EXCLUDED.assigned_partitions,
@@ -125,7 +127,8 @@ pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
                  journal_dropped = EXCLUDED.journal_dropped, static_id = EXCLUDED.static_id,
                  session_timeout_ms = EXCLUDED.session_timeout_ms, poll_interval_ms = EXCLUDED.poll_interval_ms,
                  poll_age_ms = EXCLUDED.poll_age_ms, clock_skew_us = EXCLUDED.clock_skew_us,
-                 generation = EXCLUDED.generation, member_id = EXCLUDED.member_id",
+                 generation = EXCLUDED.generation, member_id = EXCLUDED.member_id,
+                 protocol = EXCLUDED.protocol",
         )
         .await
         .map_err(Error::doing("preparing the consumer's heartbeat"))?;
@@ -153,6 +156,7 @@ pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
                 &beat.clock_skew_us,
                 &beat.generation,
                 &beat.member_id,
+                &beat.terms.protocol,
             ],
         )
         .await
@@ -205,6 +209,8 @@ pub struct Row {
     pub member_id: String,
     /// Sessions with this database under its name.
     pub sessions: i64,
+    /// `consumer` (KIP-848), `cooperative-sticky` or `range`.
+    pub protocol: Option<String>,
 }
 
 /// The heartbeat rows, by consumer; the 1,000 with the latest heartbeats.
@@ -221,7 +227,7 @@ pub async fn all(store: &Store) -> Result<Vec<Row>> {
                     started_at, partition_states, messages_processed_last_minute, journal_waiting, journal_dropped, \
                     static_id, session_timeout_ms, poll_interval_ms, poll_age_ms, clock_skew_us, generation, member_id, \
                     (SELECT count(*) FROM pg_stat_activity a WHERE a.application_name = left(consumer_id, 63) \
-                        AND a.datname = current_database()) \
+                        AND a.datname = current_database()), protocol \
                FROM (SELECT * FROM consumer_health ORDER BY last_heartbeat DESC LIMIT 1000) latest \
               ORDER BY consumer_id",
         )
@@ -248,6 +254,7 @@ pub async fn all(store: &Store) -> Result<Vec<Row>> {
         generation: row.get(16),
         member_id: row.get(17),
         sessions: row.get(18),
+        protocol: row.get(19),
     };
     Ok(rows.iter().map(row).collect())
 }

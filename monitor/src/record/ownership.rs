@@ -36,7 +36,7 @@ pub struct Record {
     /// Colours and patterns.
     pub consumers: Vec<Slot>,
     /// By name.
-    pub groups: Vec<Group>,
+    pub groups: Vec<GroupLanes>,
     /// When nobody recorded.
     pub blind: Vec<Blind>,
     /// When a broker was not listed by its cluster.
@@ -62,7 +62,7 @@ pub struct Slot {
 
 /// A group's lanes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Group {
+pub struct GroupLanes {
     /// Its name.
     pub group_id: String,
     /// Topic.
@@ -185,12 +185,12 @@ pub struct Curve {
     /// The group.
     pub group_id: String,
     /// Ascending.
-    pub points: Vec<Point>,
+    pub points: Vec<CurvePoint>,
 }
 
 /// One step of a curve.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-pub struct Point {
+pub struct CurvePoint {
     /// Its begin.
     pub at: i64,
     /// Rows stored per second.
@@ -392,10 +392,10 @@ impl Lanes {
         }
     }
 
-    fn groups(self, facts: &Facts, briefs: &[recorded::Brief]) -> Vec<Group> {
+    fn groups(self, facts: &Facts, briefs: &[recorded::Brief]) -> Vec<GroupLanes> {
         let of = |(group_id, (topic, lanes)): (String, (String, BTreeMap<i32, Lane>))| {
             let members = facts.tables().consumers.iter().filter(|row| row.group_id == group_id);
-            Group {
+            GroupLanes {
                 session_timeout_ms: members.filter_map(|row| row.session_timeout_ms).max(),
                 protocol: briefs
                     .iter()
@@ -423,15 +423,16 @@ async fn curves(
     let step = (seconds / POINTS / unit).max(1) * unit;
     let mut curves = Vec::new();
     for (place, group) in lanes.groups.keys().enumerate() {
-        let mut points: BTreeMap<i64, Point> = BTreeMap::new();
+        let mut points: BTreeMap<i64, CurvePoint> = BTreeMap::new();
         if place == 0 {
             for (at, rows) in recorded::rows_between(store, from, to, by_minute, step).await? {
-                let point = points.entry(ms(at)).or_insert(Point { at: ms(at), ..Point::default() });
+                let point = points.entry(ms(at)).or_insert(CurvePoint { at: ms(at), ..CurvePoint::default() });
                 point.stored_rows_per_second = Some(rows as f64 / step as f64);
             }
         }
         for sample in recorded::lag_between(store, group, from, to, step.max(5)).await? {
-            let point = points.entry(ms(sample.at)).or_insert(Point { at: ms(sample.at), ..Point::default() });
+            let point =
+                points.entry(ms(sample.at)).or_insert(CurvePoint { at: ms(sample.at), ..CurvePoint::default() });
             point.lag_records = Some(sample.records);
         }
         curves.push(Curve { group_id: group.clone(), points: points.into_values().collect() });

@@ -28,6 +28,8 @@ pub struct Group {
     pub group_id: String,
     /// Topic that it reads.
     pub topic: String,
+    /// `consumer` (KIP-848), `cooperative-sticky` or `range`; empty when no member said so.
+    pub protocol: String,
     /// Its state as its coordinator calls it, such as `Stable`; `null` while that is not known.
     pub state: Option<String>,
     /// Group epoch (KIP-848), or the generation that its members know; `null` while nobody does.
@@ -87,6 +89,7 @@ fn group(facts: &Facts, topic: &str, name: &str, now: Timestamp) -> Group {
     Group {
         group_id: name.to_owned(),
         topic: topic.to_owned(),
+        protocol: rows.iter().rev().find_map(|row| row.protocol.clone()).unwrap_or_default(),
         state: described.map(|group| group.state.clone()),
         generation: described.and_then(|group| group.epoch).or(told),
         session_timeout_ms: rows.iter().filter_map(|row| row.session_timeout_ms).max(),

@@ -45,6 +45,7 @@ pub(crate) fn consumer(id: &str, age_s: f64, partitions: &[(i32, &'static str)])
         generation: 1,
         member_id: String::new(),
         sessions: 1,
+        protocol: Some("consumer".into()),
     }
 }
 

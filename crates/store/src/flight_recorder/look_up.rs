@@ -559,6 +559,16 @@ pub async fn lag_latest(store: &Store, group_id: &str) -> Result<Option<Lag>> {
     Ok(rows.first().map(|row| Lag { at: row.get(0), records: row.get(1) }))
 }
 
+/// `host:port` of the coordinator that described a group last.
+///
+/// # Errors
+/// Transient ones.
+pub async fn coordinator(store: &Store) -> Result<Option<String>> {
+    let statement = "SELECT body->>'coordinator' FROM observations WHERE kind = 'group' AND body ? 'coordinator' \
+                     ORDER BY seen_at DESC LIMIT 1";
+    Ok(ask(store, statement, &[]).await?.first().and_then(|row| row.get(0)))
+}
+
 async fn ask(
     store: &Store,
     statement: &str,
