@@ -46,6 +46,7 @@ use crate::{
     guard::Policy,
     options::{Command, Options},
     stream::Hub,
+    task::Task,
 };
 
 /// How long a stop may take, all in all.

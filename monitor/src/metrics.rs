@@ -19,9 +19,12 @@ const SETTLED: Duration = Duration::from_secs(90);
 /// Rebalances that wait to be counted at the most.
 const WAITING: usize = 10_000;
 
+/// Tells the values of a gauge with their labels, as the facts of a topic have them.
+type Reading = fn(&Facts, &str, &mut dyn FnMut(i64, &[KeyValue]));
+
 /// Registers what is read from the facts with each scrape.
 pub fn observe(meter: &Meter, facts: &watch::Receiver<Facts>, topic: &str) {
-    let gauge = |name: &'static str, says: &'static str, read: fn(&Facts, &str, &mut dyn FnMut(i64, &[KeyValue]))| {
+    let gauge = |name: &'static str, says: &'static str, read: Reading| {
         let (facts, topic) = (facts.clone(), topic.to_owned());
         meter
             .i64_observable_gauge(name)
@@ -88,12 +91,12 @@ pub fn observe(meter: &Meter, facts: &watch::Receiver<Facts>, topic: &str) {
         },
     );
     gauge("kafka_consumergroup_current_offset_sum", "Stored offsets of the group, summed", |facts, topic, tell| {
-        for (labels, offsets, _) in sums(facts, topic) {
+        if let Some((labels, offsets, _)) = sums(facts, topic) {
             tell(offsets, &labels);
         }
     });
     gauge("kafka_consumergroup_lag_sum", "Records behind the stored offsets, summed", |facts, topic, tell| {
-        for (labels, _, lag) in sums(facts, topic) {
+        if let Some((labels, _, lag)) = sums(facts, topic) {
             tell(lag, &labels);
         }
     });
@@ -259,8 +262,8 @@ impl Rebalances {
                 }
             }
         }
-        self.dark.add(rebalance.dark_sum_ms / 1_000.0, &[group.clone()]);
-        self.dual_owners.add(rebalance.two_owners_ms / 1_000.0, &[group.clone()]);
+        self.dark.add(rebalance.dark_sum_ms / 1_000.0, std::slice::from_ref(&group));
+        self.dual_owners.add(rebalance.two_owners_ms / 1_000.0, std::slice::from_ref(&group));
         let necessary = rebalance.moved.min(rebalance.fewest);
         for (had_to, partitions) in [("true", necessary), ("false", rebalance.moved - necessary)] {
             self.moved.add(partitions.into(), &[group.clone(), KeyValue::new("necessary", had_to)]);
