@@ -66,21 +66,22 @@ function trouble(standing: Standing, model: Model): number {
 }
 
 function stateOf({ status, awayLeftMs, staticId, skewMs }: Standing): string {
-  if (awayLeftMs !== null) return awayLeftMs > 0 ? `away, ${duration(awayLeftMs)} left` : "away, given up";
+  if (awayLeftMs !== null) return awayLeftMs > 0 ? "away" : "away, given up";
   const skew = skewMs !== null && Math.abs(skewMs) >= 20 ? `, clock ${skewMs > 0 ? "+" : "−"}${duration(Math.abs(skewMs))}` : "";
   return `${status}${staticId ? ", static" : ""}${skew}`;
 }
 
-function beat(row: HTMLElement, { silentMs, sessionMs, status }: Standing): void {
+function beat(row: HTMLElement, { silentMs, sessionMs, status, awayLeftMs }: Standing): void {
   const age = cell(row, "age");
   const full = sessionMs ?? FULL_MS;
   const left = silentMs === null ? null : full - silentMs;
   const late = left !== null && left < full / 2;
-  if (silentMs === null) text(age, status === "stopped" || status === "gone" ? status : "–");
+  if (awayLeftMs !== null) text(age, `${duration(awayLeftMs)} of ${span(full)} left`);
+  else if (silentMs === null) text(age, status === "stopped" || status === "gone" ? status : "–");
   else if (silentMs <= full * IN_TIME || sessionMs === null) text(age, `${duration(silentMs)} ago`);
   else text(age, silentMs < full ? `${duration(full - silentMs)} of ${span(full)} left` : `session over for ${duration(silentMs - full)}`);
   attribute(age, "class", late && sessionMs !== null ? "late" : null);
-  fill(cell(row, "meter"), silentMs === null ? 0 : silentMs / full, late);
+  fill(cell(row, "meter"), awayLeftMs !== null ? 1 - awayLeftMs / full : silentMs === null ? 0 : silentMs / full, late);
 }
 
 /** A member that does not poll breaks with its group though its client goes on beating. */

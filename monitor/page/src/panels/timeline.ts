@@ -33,7 +33,7 @@ export function timeline(move: (move: Move) => void, open: (id: string) => void)
 class Timeline {
   private readonly root = h("div", { id: "timeline", tabindex: "0", role: "group", "aria-roledescription": "ownership timeline", "aria-labelledby": "partitions-title", "aria-describedby": "timeline-words" });
   private readonly words = h("p", { id: "timeline-words", class: "sr" });
-  private readonly table = h("div", { id: "table", hidden: true });
+  private readonly table = h("div", { id: "table", tabindex: "0", role: "region", "aria-label": "Who owned what, as tables", hidden: true });
   private readonly blank = h("div", { class: "blank", hidden: true });
   private readonly rail = h("canvas", { "aria-hidden": "true" });
   private readonly strip = h("canvas", { "aria-hidden": "true" });
