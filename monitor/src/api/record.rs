@@ -30,9 +30,8 @@ const NOTE: (usize, usize) = (4_000, 100);
 /// Answer of `GET /api/rebalances`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Rebalances {
-    /// When it was read.
-    #[schema(value_type = String, format = DateTime)]
-    pub as_of: Timestamp,
+    /// When it was read, in milliseconds since the epoch.
+    pub as_of: i64,
     /// Newest first, without their evidence; a part of another one is left out.
     #[schema(value_type = Vec<Rebalance>)]
     pub rebalances: Vec<Value>,
@@ -55,9 +54,8 @@ pub struct RebalanceReport {
 /// What somebody wrote to a rebalance.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Note {
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
+    /// When, in milliseconds since the epoch.
+    pub at: i64,
     /// Who, as they said.
     pub author: String,
     /// What.
@@ -151,7 +149,7 @@ async fn rebalances(api: &Api, query: &Query) -> Response {
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let last = found.last().filter(|_| more);
     let next_cursor = last.map(|last| format!("{}~{}", text(&last["noticed_at"]), text(&last["id"])));
-    answer(&Rebalances { as_of: Timestamp::now(), rebalances: found, next_cursor })
+    answer(&Rebalances { as_of: Timestamp::now().as_millisecond(), rebalances: found, next_cursor })
 }
 
 /// One rebalance with its evidence and notes: as JSON, or with `Accept: text/markdown` as a report for a ticket.
@@ -184,7 +182,10 @@ async fn rebalance(api: &Api, id: &str, headers: &HeaderMap) -> Response {
         };
         return markdown(verdicts::markdown(&verdict));
     }
-    let notes = notes.into_iter().map(|note| Note { at: note.at, author: note.author, text: note.text }).collect();
+    let notes = notes
+        .into_iter()
+        .map(|note| Note { at: note.at.as_millisecond(), author: note.author, text: note.text })
+        .collect();
     answer(&RebalanceReport { rebalance, notes, drill: drill.map(Drill::from) })
 }
 

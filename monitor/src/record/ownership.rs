@@ -213,8 +213,10 @@ pub struct Brief {
     /// When every partition was read again; `null` while it goes on.
     pub ended_at: Option<i64>,
     /// Why.
+    #[schema(value_type = verdicts::Cause)]
     pub cause: String,
-    /// `certain`, `likely` or `none`.
+    /// How sure that is.
+    #[schema(value_type = verdicts::Confidence)]
     pub confidence: String,
     /// Who caused it.
     pub subjects: Vec<String>,

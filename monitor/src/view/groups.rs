@@ -30,10 +30,10 @@ pub struct Group {
     pub topic: String,
     /// `consumer` (KIP-848), `cooperative-sticky` or `range`; empty when no member said so.
     pub protocol: String,
-    /// Its state as its coordinator calls it, such as `Stable`; `null` while that is not known.
-    pub state: Option<String>,
-    /// Group epoch (KIP-848), or the generation that its members know; `null` while nobody does.
-    pub generation: Option<i32>,
+    /// Its state as its coordinator calls it, such as `Stable`; empty while that is not known.
+    pub state: String,
+    /// Group epoch (KIP-848), or the generation that its members know; -1 while nobody does.
+    pub generation: i32,
     /// Session time-out, ms; `null` when no member said so.
     pub session_timeout_ms: Option<i32>,
     /// `max.poll.interval.ms`; `null` when no member said so.
@@ -50,8 +50,8 @@ pub struct Group {
 pub struct GroupMember {
     /// Such as `sensor-consumer-1`.
     pub consumer_id: String,
-    /// Colour and pattern, for good; `null` before it was given one.
-    pub slot: Option<i32>,
+    /// Colour and pattern, for good; -1 before it was given one.
+    pub slot: i32,
     /// Its process start.
     pub boot_id: Uuid,
     /// Kafka's member id; empty before it has one.
@@ -90,8 +90,8 @@ fn group(facts: &Facts, topic: &str, name: &str, now: Timestamp) -> Group {
         group_id: name.to_owned(),
         topic: topic.to_owned(),
         protocol: rows.iter().rev().find_map(|row| row.protocol.clone()).unwrap_or_default(),
-        state: described.map(|group| group.state.clone()),
-        generation: described.and_then(|group| group.epoch).or(told),
+        state: described.map(|group| group.state.clone()).unwrap_or_default(),
+        generation: described.and_then(|group| group.epoch).or(told).unwrap_or(-1),
         session_timeout_ms: rows.iter().filter_map(|row| row.session_timeout_ms).max(),
         poll_interval_ms: rows.iter().filter_map(|row| row.poll_interval_ms).max(),
         recorded_since: facts.tables().recorded_since,
@@ -113,7 +113,7 @@ fn member(facts: &Facts, row: &Row, now: Timestamp) -> Option<GroupMember> {
     let slot = tables.slots.iter().find(|slot| slot.consumer_id == row.consumer_id && slot.group_id == row.group_id);
     Some(GroupMember {
         consumer_id: row.consumer_id.clone(),
-        slot: slot.map(|slot| slot.slot),
+        slot: slot.map_or(-1, |slot| slot.slot),
         boot_id: row.boot_id,
         member_id: row.member_id.clone(),
         static_id: row.static_id.clone(),
