@@ -32,7 +32,7 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
     page.until(
         "rows are stored",
-        "return document.querySelector('#figures div:nth-child(3) dd').textContent !== '0/s'",
+        "return document.querySelector('#figures div:nth-child(4) dd').textContent !== '0/s'",
     )
     .await;
     page.screenshot("healthy").await;
@@ -47,6 +47,9 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
                 && /claimed/.test(line.textContent)).length > 0";
     page.until("it is told who claimed", &format!("return {seen}")).await;
     page.screenshot("taken-over").await;
+
+    the_story_is_told(&page).await;
+    the_past_is_one_instant(&page).await;
 
     monitor.kill();
     page.until("the lost stream is said", "return document.body.dataset.link === 'down'").await;
@@ -64,6 +67,7 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     .await;
     let monitor = plant.monitor(port).expect("a monitor");
     page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
+    page.until("the return is on the timeline", &format!("return {}", flag("join"))).await;
     let first = "document.querySelector('#events li').textContent";
     page.until("the gap is filled", &format!("return /sensor-consumer-[12]claimed/.test({first})")).await;
     assert_eq!(page.strangers().await, Vec::<String>::new());
@@ -88,6 +92,47 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     let report = load.finish(0).await.expect("everything acknowledged");
     e2e::oracle::judge(&plant, &report, Duration::from_secs(60)).await.expect("the oracle");
     drop((consumers, back, monitor));
+}
+
+/// Whether a flag of this cause stands over the lanes.
+fn flag(cause: &str) -> String {
+    format!("[...document.querySelectorAll('#timeline button.flag')].some((flag) => /{cause}/.test(flag.textContent))")
+}
+
+const KEY: &str = "const key = (key, more) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...more }));";
+
+/// The crash is a flag on the timeline; its story has the sentence, the bars and the evidence, and a link that opens it.
+async fn the_story_is_told(page: &Browser) {
+    page.until("the crash is on the timeline", &format!("return {}", flag("crash"))).await;
+    page.run("[...document.querySelectorAll('#timeline button.flag')].find((flag) => /crash/.test(flag.textContent)).click()").await;
+    let story = "document.querySelector('#story').textContent";
+    for part in
+        ["sensor-consumer-1 died without leaving", "nothing lost", "last heartbeat of sensor-consumer-1", "absent"]
+    {
+        page.until(&format!("the story says: {part}"), &format!("return {story}.includes('{part}')")).await;
+    }
+    page.until("the address names it", "return location.pathname.startsWith('/r/consumers-')").await;
+    page.screenshot("story").await;
+    page.run(&format!("{KEY} key('Escape')")).await;
+    page.until(
+        "it is closed",
+        "return document.querySelector('#story').textContent === '' && location.pathname === '/'",
+    )
+    .await;
+}
+
+/// Back before the kill everything speaks of then: the dead consumer still reads. `L` returns.
+async fn the_past_is_one_instant(page: &Browser) {
+    page.run(&format!("{KEY} key('ArrowLeft', {{ shiftKey: true }})")).await;
+    page.until("the bar says that it is past", "return 'past' in document.body.dataset").await;
+    page.until(
+        "the verdict speaks of then",
+        "return !/sensor-consumer-1/.test(document.querySelector('h1').textContent)",
+    )
+    .await;
+    page.screenshot("past").await;
+    page.run(&format!("{KEY} key('l')")).await;
+    page.until("it is live again", "return !('past' in document.body.dataset)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
