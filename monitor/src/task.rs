@@ -16,6 +16,8 @@ use crate::recorder_store;
 
 /// A drill has ended when nothing has been going on for this long.
 const QUIET: SignedDuration = SignedDuration::from_secs(5);
+/// A database that takes longer does not answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The longest that a drill's recovery is waited for.
 const RECOVERY: Duration = Duration::from_secs(240);
 
@@ -132,9 +134,18 @@ async fn await_recovery(options: &Monitor) -> Result<u8, Failure> {
     let store = recorder(options)?;
     let drill = drill(&store, needed(options.task.drill, "--drill")?).await?;
     let until = Instant::now() + RECOVERY;
-    while !has_recovered(&store, drill.began_at).await {
+    loop {
+        // A database that is away has not recovered.
+        let recovered = tokio::time::timeout(ANSWER_WITHIN, has_recovered(&store, drill.began_at)).await;
+        let why = match recovered {
+            Ok(Ok(true)) => break,
+            Ok(Ok(false)) => "not every partition is read, or a rebalance goes on".to_owned(),
+            Ok(Err(Failure(exit::UNAVAILABLE, error))) => error,
+            Ok(Err(failure)) => return Err(failure),
+            Err(_) => "the database does not answer".to_owned(),
+        };
         if Instant::now() > until {
-            eprintln!("monitor: nothing has recovered within {} s", RECOVERY.as_secs());
+            eprintln!("monitor: not recovered within {} s: {why}", RECOVERY.as_secs());
             return Ok(FAILED);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -177,30 +188,24 @@ async fn end(options: &Monitor) -> Result<u8, Failure> {
 /// Exit code of a drill that failed.
 const FAILED: u8 = 1;
 
-/// A database that is away has not recovered.
-async fn has_recovered(store: &Store, began_at: Timestamp) -> bool {
-    let recovered = async {
-        let read = consumer_health::all(store).await?;
-        let beats = |row: &&consumer_health::Row| row.age_s < 3.0 && row.status != "stopped";
-        let mut partitions: Vec<i32> = read
-            .iter()
-            .filter(beats)
-            .flat_map(|row| row.partitions.iter().filter(|p| p.state == "reading").map(|p| p.partition))
-            .collect();
-        partitions.sort_unstable();
-        partitions.dedup();
-        let now = store::server::clock(store).await?;
-        let stored = store::offsets::all(store, store::sensor_readings::TARGET).await?;
-        let log = stored.iter().map(|stored| stored.log_id).max();
-        let known = stored.iter().filter(|stored| Some(stored.log_id) == log).count();
-        let rebalances = since(store, began_at).await.map_err(|Failure(_, error)| store::Error::Refused(error))?;
-        let settled =
-            rebalances.iter().all(|r| !r.open && now.duration_since(r.ended_at.unwrap_or(r.noticed_at)) > QUIET);
-        Ok::<_, store::Error>(
-            known > 0 && partitions.len() >= known && settled && now.duration_since(began_at) > QUIET * 2,
-        )
-    };
-    tokio::time::timeout(Duration::from_secs(5), recovered).await.is_ok_and(|recovered| recovered.unwrap_or(false))
+/// Whether all is read again, and nothing goes on.
+async fn has_recovered(store: &Store, began_at: Timestamp) -> Result<bool, Failure> {
+    let rows = consumer_health::all(store).await?;
+    let beats = |row: &&consumer_health::Row| row.age_s < 3.0 && row.status != "stopped";
+    let mut read: Vec<i32> = rows
+        .iter()
+        .filter(beats)
+        .flat_map(|row| row.partitions.iter().filter(|p| p.state == "reading").map(|p| p.partition))
+        .collect();
+    read.sort_unstable();
+    read.dedup();
+    let now = store::server::clock(store).await?;
+    let stored = store::offsets::all(store, store::sensor_readings::TARGET).await?;
+    let log = stored.iter().map(|stored| stored.log_id).max();
+    let known = stored.iter().filter(|stored| Some(stored.log_id) == log).count();
+    let rebalances = since(store, began_at).await?;
+    let settled = rebalances.iter().all(|r| !r.open && now.duration_since(r.ended_at.unwrap_or(r.noticed_at)) > QUIET);
+    Ok(known > 0 && read.len() >= known && settled && now.duration_since(began_at) > QUIET * 2)
 }
 
 /// The rebalances since an instant, oldest first, with their evidence.

@@ -122,7 +122,7 @@ impl<'a> Case<'a, '_> {
 
     fn of_victim(&self, victim: &Victim<'a>) -> Finding {
         let name = victim.lived.consumer_id.to_owned();
-        let mut evidence = vec![self.last_heartbeat(victim)];
+        let mut evidence: Vec<Evidence> = self.last_heartbeat(victim).into_iter().collect();
         if let Some(exceeded) = victim
             .lived
             .entries
@@ -170,10 +170,13 @@ impl<'a> Case<'a, '_> {
             )));
             return self.finding(Cause::SessionTimedOut, Confidence::Likely, [name], victim.removed_at, evidence);
         }
+        let Some(life) = victim.lived.life else {
+            return self.finding(Cause::Unknown, Confidence::None, [name], victim.removed_at, evidence);
+        };
         evidence.push(absent(format!(
             "{name} goes on sending heartbeats to the database and has answered nothing to its group"
         )));
-        let began = victim.lived.life.map_or(victim.removed_at, |life| victim.removed_at - life.poll_interval);
+        let began = victim.removed_at - life.poll_interval;
         self.finding(Cause::PollIntervalExceeded, Confidence::Likely, [name], began, evidence)
     }
 
@@ -199,14 +202,9 @@ impl<'a> Case<'a, '_> {
         self.finding(cause, confidence, [name], last, evidence)
     }
 
-    fn last_heartbeat(&self, victim: &Victim<'_>) -> Evidence {
-        let name = victim.lived.consumer_id;
-        match victim.lived.life {
-            Some(life) if life.last_beat < victim.removed_at => {
-                seen(life.last_beat, "heartbeat", None, format!("last heartbeat of {name}"))
-            }
-            _ => seen(victim.removed_at, "journal", None, format!("{name} had its partitions until here")),
-        }
+    fn last_heartbeat(&self, victim: &Victim<'_>) -> Option<Evidence> {
+        let life = victim.lived.life.filter(|life| life.last_beat < victim.removed_at)?;
+        Some(seen(life.last_beat, "heartbeat", None, format!("last heartbeat of {}", victim.lived.consumer_id)))
     }
 
     /// Another process took a static id: the old one is told with a fatal error (classic groups).

@@ -150,9 +150,24 @@ impl<'a> Court<'a, '_> {
                 // A member until its group has given up on it.
                 Fate::Died(end) | Fate::Silent(end) => self.given_up(*boot, end).is_none_or(|end| end <= at),
             };
-            (joined && !gone).then_some(*boot)
+            (joined && !gone && !self.is_expelled(*boot, at)).then_some(*boot)
         };
         self.lives.iter().filter_map(member).collect()
+    }
+
+    /// Whether others had been given what it took for its own, and it had not joined again yet.
+    fn is_expelled(&self, boot: Uuid, at: Timestamp) -> bool {
+        let lost = self.owned.iter().filter(|o| o.boot_id == boot && o.ended == Some(Ended::Lost) && o.from <= at);
+        let Some(last) = lost.max_by_key(|o| o.until) else { return false };
+        let end = last.until.unwrap_or(at);
+        let taken = self
+            .owned
+            .iter()
+            .filter(|o| o.partition == last.partition && o.boot_id != boot && o.from > last.from && o.from <= end);
+        let from = taken.map(|o| o.from).min().unwrap_or(end);
+        let assigned = |entry: &&&fact::Entry| entry.kind == fact::Kind::Assigned && entry.at >= end;
+        let back = self.lives.get(&boot).and_then(|lived| lived.entries.iter().find(assigned)).map(|entry| entry.at);
+        at >= from && back.is_none_or(|back| at < back)
     }
 
     /// When the group gave up on a process that was silent from `end` on; `end` itself when it owned nothing.

@@ -113,6 +113,10 @@ fn fate<'a>(facts: &'a Facts, boot: Uuid, lived: &Lived<'a>, starts: &[&'a Entry
     if let Some(left) = left(lived) {
         return (Fate::Left(left), None);
     }
+    // Of a build that wrote no lives, silence tells nothing.
+    if lived.life.is_none() {
+        return (Fate::Lives, None);
+    }
     let silent_for = facts.as_of.duration_since(lived.last_sign);
     let was_blind = facts.blind.iter().any(|span| {
         let until = span.until.unwrap_or(facts.as_of);

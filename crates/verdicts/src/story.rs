@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::cause::numbers;
-use crate::verdict::{Cause, Confidence, Move, Rebalance};
+use crate::verdict::{Cause, Confidence, Handover, Move, Rebalance};
 
 /// The story: what happened, when it was noticed, what moved where, how long it was dark, what was lost.
 pub(crate) fn story(rebalance: &Rebalance) -> String {
@@ -73,7 +73,9 @@ fn noticed(rebalance: &Rebalance) -> String {
 
 fn moves(rebalance: &Rebalance) -> Option<String> {
     let mut to: BTreeMap<(&str, bool), Vec<i32>> = BTreeMap::new();
-    for handover in &rebalance.handovers {
+    // Where each of them ended up: they are by partition and time.
+    let last: BTreeMap<i32, &Handover> = rebalance.handovers.iter().map(|h| (h.partition, h)).collect();
+    for handover in last.into_values() {
         let Some(owner) = handover.to.as_deref() else { continue };
         match handover.moved {
             Move::Moved | Move::First => to.entry((owner, false)).or_default().push(handover.partition),

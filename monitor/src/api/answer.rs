@@ -25,7 +25,7 @@ pub fn unavailable(detail: &str) -> Response {
 
 /// 503 because of the database.
 pub fn no_database(error: &store::Error) -> Response {
-    unavailable(&format!("the database does not answer: {error}"))
+    unavailable(&format!("the database does not answer: {}", error.chain()))
 }
 
 /// 400, with the parameter and the reason.

@@ -32,13 +32,16 @@ const COLUMNS: &str = "id, scenario, began_at, ended_at, expect_dark_ms, outcome
 const TOLD: &str = "jsonb_build_object('id', id, 'scenario', scenario, 'from', floor(extract(epoch FROM began_at) * 1000)::bigint, \
     'until', floor(extract(epoch FROM ended_at) * 1000)::bigint, 'outcome', outcome, 'detail', detail)";
 
-/// Marks the beginning of one.
+/// Marks the beginning of one. One that was never ended was interrupted: it ends here.
 ///
 /// # Errors
 /// Transient ones.
 pub async fn begin(store: &Store, scenario: &str, expect_dark_ms: Option<f64>, who: &str) -> Result<Drill> {
     let statement = format!(
-        "WITH begun AS (INSERT INTO drills (scenario, expect_dark_ms, by_whom) VALUES ($1, $2, $3) RETURNING {COLUMNS}), \
+        "WITH given_up AS (UPDATE drills SET ended_at = clock_timestamp(), outcome = 'failed', detail = 'interrupted' \
+                            WHERE ended_at IS NULL RETURNING {COLUMNS}), \
+         said AS (INSERT INTO event_outbox (kind, occurred_at, body) SELECT 'drill', ended_at, {TOLD} FROM given_up), \
+         begun AS (INSERT INTO drills (scenario, expect_dark_ms, by_whom) VALUES ($1, $2, $3) RETURNING {COLUMNS}), \
          told AS (INSERT INTO event_outbox (kind, occurred_at, body) SELECT 'drill', began_at, {TOLD} FROM begun) \
          SELECT {COLUMNS} FROM begun"
     );

@@ -217,7 +217,7 @@ pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
         store,
         "SELECT verdict - 'evidence' || '{\"evidence\": []}' FROM rebalances \
           WHERE part_of IS NULL AND ($1::text IS NULL OR group_id = $1) AND ($2::text IS NULL OR cause = $2) \
-            AND noticed_at >= coalesce($3, '-infinity') AND noticed_at < coalesce($4, 'infinity') \
+            AND noticed_at >= coalesce($3::timestamptz, '-infinity') AND noticed_at < coalesce($4::timestamptz, 'infinity') \
             AND ($5::timestamptz IS NULL OR (noticed_at, id) < ($5, $6)) \
           ORDER BY noticed_at DESC, id DESC LIMIT $7",
         &[
@@ -280,8 +280,8 @@ pub async fn rows_between(
     step_s: i64,
 ) -> Result<Vec<(Timestamp, i64)>> {
     let statement = "
-        SELECT to_timestamp(floor(extract(epoch FROM bucket) / $4) * $4), sum(stored_rows)::bigint FROM throughput
-         WHERE resolution_s = $1 AND bucket >= $2 AND bucket <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
+        SELECT to_timestamp(floor(extract(epoch FROM bucket)::float8 / $4::float8) * $4::float8), sum(stored_rows)::bigint FROM throughput
+         WHERE resolution_s = $1::smallint AND bucket >= $2::timestamptz AND bucket <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
     let resolution: i16 = if by_minute { 60 } else { 1 };
     let rows = ask(store, statement, &[&resolution, &from, &until, &(step_s as f64)]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
@@ -301,12 +301,12 @@ pub async fn quiet_between(
     let statement = "
         SELECT partition_number, since, bucket FROM (
             SELECT partition_number, bucket,
-                   lag(bucket + resolution_s * interval '1 s', 1, $2) OVER (PARTITION BY partition_number ORDER BY bucket) AS since
+                   lag(bucket + resolution_s * interval '1 s', 1, $2::timestamptz) OVER (PARTITION BY partition_number ORDER BY bucket) AS since
               FROM (SELECT partition_number, bucket, resolution_s FROM throughput
-                     WHERE resolution_s = $1 AND bucket >= $2 AND bucket <= $3 AND stored_rows > 0
+                     WHERE resolution_s = $1::smallint AND bucket >= $2::timestamptz AND bucket <= $3 AND stored_rows > 0
                     UNION ALL
-                    SELECT DISTINCT partition_number, $3::timestamptz, $1 FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
-         WHERE bucket - since > $4 * interval '1 s' ORDER BY 1, 2 LIMIT $5";
+                    SELECT DISTINCT partition_number, $3::timestamptz, $1::smallint FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
+         WHERE bucket - since > $4::float8 * interval '1 s' ORDER BY 1, 2 LIMIT $5";
     let resolution: i16 = if by_minute { 60 } else { 1 };
     let rows = ask(store, statement, &[&resolution, &from, &until, &(least_s as f64), &MOST_ROWS]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
@@ -405,21 +405,21 @@ pub async fn stretches(store: &Store, from: Timestamp, until: Timestamp, bucket_
     let statement = "
         WITH owned AS (
             SELECT o.group_id, o.topic, o.partition_number AS p, s.slot,
-                   greatest(o.from_at, $1) AS a, least(coalesce(o.until_at, $2), $2) AS b, o.from_at >= $1 AS begins
+                   greatest(o.from_at, $1::timestamptz) AS a, least(coalesce(o.until_at, $2::timestamptz), $2) AS b, o.from_at >= $1 AS begins
               FROM ownership o LEFT JOIN consumer_slots s ON (s.group_id, s.consumer_id) = (o.group_id, o.consumer_id)
              WHERE o.during && tstzrange($1, $2)),
         /* Only the buckets that an ownership begins or ends in are looked into; between them nothing changes. */
         edges AS (
             SELECT group_id, topic, p, slot, begins, a, b,
-                   floor(extract(epoch FROM a - $1) * 1000 / $3)::bigint AS first,
-                   floor(extract(epoch FROM b - $1) * 1000 / $3)::bigint AS last
+                   floor(extract(epoch FROM a - $1)::float8 * 1000 / $3::float8)::bigint AS first,
+                   floor(extract(epoch FROM b - $1)::float8 * 1000 / $3::float8)::bigint AS last
               FROM owned),
         shares AS (
             SELECT group_id, topic, p, slot, first AS bucket, begins,
-                   extract(epoch FROM least(b, $1 + (first + 1) * $3 * interval '1 ms') - a) AS share FROM edges
+                   extract(epoch FROM least(b, $1 + (first + 1) * $3::float8 * interval '1 ms') - a) AS share FROM edges
             UNION ALL
             SELECT group_id, topic, p, slot, last, false,
-                   extract(epoch FROM b - ($1 + last * $3 * interval '1 ms')) FROM edges WHERE last > first),
+                   extract(epoch FROM b - ($1 + last * $3::float8 * interval '1 ms')) FROM edges WHERE last > first),
         summed AS (
             SELECT group_id, topic, p, bucket, slot, sum(share) AS share, count(*) FILTER (WHERE begins) AS begun
               FROM shares GROUP BY 1, 2, 3, 4, 5),
@@ -437,7 +437,7 @@ pub async fn stretches(store: &Store, from: Timestamp, until: Timestamp, bucket_
         numbered AS (
             SELECT *, sum(CASE WHEN new IS NOT FALSE THEN 1 ELSE 0 END) OVER (PARTITION BY group_id, topic, p ORDER BY a, b) AS run
               FROM marked)
-        SELECT group_id, topic, p, slot, $1 + min(a) * $3 * interval '1 ms', least($2, $1 + max(b) * $3 * interval '1 ms'),
+        SELECT group_id, topic, p, slot, $1 + min(a) * $3::float8 * interval '1 ms', least($2, $1 + max(b) * $3::float8 * interval '1 ms'),
                greatest(sum(begun)::bigint - 1, 0)
           FROM numbered GROUP BY group_id, topic, p, slot, run ORDER BY 1, 2, 3, 5 LIMIT $4";
     let stretch = |row: &Row| Stretch {
@@ -531,7 +531,7 @@ pub async fn lag_between(
     step_s: i64,
 ) -> Result<Vec<Lag>> {
     let statement = "
-        SELECT to_timestamp(floor(extract(epoch FROM at) / $4) * $4), max(records) FROM lag_samples
+        SELECT to_timestamp(floor(extract(epoch FROM at)::float8 / $4::float8) * $4::float8), max(records) FROM lag_samples
          WHERE group_id = $1 AND at >= $2 AND at <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
     let rows = ask(store, statement, &[&group_id, &from, &until, &(step_s as f64)]).await?;
     Ok(rows.iter().map(|row| Lag { at: row.get(0), records: row.get(1) }).collect())
