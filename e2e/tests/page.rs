@@ -14,7 +14,7 @@ const WRITTEN_OUT: &str = "\\u{202e}1-remusnoc";
 
 async fn pipeline() -> (Plant, Vec<Process>, u16, Process) {
     let site = Site::start().await.expect("brokers and Postgres");
-    let plant = Plant::new(&site, Settings::default()).await.expect("a plant");
+    let plant = Plant::new(&site, Settings { session_ms: 6_000, ..Settings::default() }).await.expect("a plant");
     let consumers = [1, 2].map(|n| plant.consumer(&format!("sensor-consumer-{n}")).expect("a consumer")).into();
     let port = free_port();
     let monitor = plant.monitor(port).expect("a monitor");
@@ -67,7 +67,7 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     .await;
     let monitor = plant.monitor(port).expect("a monitor");
     page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
-    page.until("the return is on the timeline", &format!("return {}", flag("join"))).await;
+    page.until("the return is on the timeline", &format!("return {}", happened("sensor-consumer-1 ?join"))).await;
     let first = "document.querySelector('#events li').textContent";
     page.until("the gap is filled", &format!("return /sensor-consumer-[12]claimed/.test({first})")).await;
     assert_eq!(page.strangers().await, Vec::<String>::new());
@@ -94,17 +94,24 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     drop((consumers, back, monitor));
 }
 
-/// Whether a flag of this cause stands over the lanes.
-fn flag(cause: &str) -> String {
-    format!("[...document.querySelectorAll('#timeline button.flag')].some((flag) => /{cause}/.test(flag.textContent))")
+/// The flags over the lanes that speak of a cause. Those that stand close are one, which speaks of the worst.
+fn flags(cause: &str) -> String {
+    let words = "flag.getAttribute('aria-label') + flag.textContent";
+    format!("[...document.querySelectorAll('#timeline button.flag')].filter((flag) => /{cause}/.test({words}))")
+}
+
+/// Whether the list of what happened has this cause.
+fn happened(cause: &str) -> String {
+    format!("[...document.querySelectorAll('#happened li')].some((line) => /{cause}/.test(line.textContent))")
 }
 
 const KEY: &str = "const key = (key, more) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...more }));";
 
 /// The crash is a flag on the timeline; its story has the sentence, the bars and the evidence, and a link that opens it.
 async fn the_story_is_told(page: &Browser) {
-    page.until("the crash is on the timeline", &format!("return {}", flag("crash"))).await;
-    page.run("[...document.querySelectorAll('#timeline button.flag')].find((flag) => /crash/.test(flag.textContent)).click()").await;
+    page.until("the crash is on the timeline", &format!("return {}.length > 0", flags("crash"))).await;
+    page.until("it is in the list", &format!("return {}", happened("crash"))).await;
+    page.run(&format!("{}[0].click()", flags("crash"))).await;
     let story = "document.querySelector('#story').textContent";
     for part in
         ["sensor-consumer-1 died without leaving", "nothing lost", "last heartbeat of sensor-consumer-1", "absent"]
@@ -116,7 +123,7 @@ async fn the_story_is_told(page: &Browser) {
     page.run(&format!("{KEY} key('Escape')")).await;
     page.until(
         "it is closed",
-        "return document.querySelector('#story').textContent === '' && location.pathname === '/'",
+        "return document.querySelector('#story').hidden && location.pathname === '/'",
     )
     .await;
 }
