@@ -6,6 +6,7 @@
 //! latency    producer -> row that others can see, at a modest rate
 //! producing  the producer against a bare loop around its client; acknowledgements while a broker is dead
 //! watching   the monitor at rest; fact in Postgres -> pixel
+//! history    a month of rebalances, generated: what each question about it costs
 //! detector   the alarms' detector on NAB's labelled recordings, next to a plain z-score
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod cost;
 mod detector;
+mod history;
 mod ingest;
 mod latency;
 mod machine;
@@ -52,6 +54,8 @@ enum Command {
     Producing(producing::Options),
     /// What the monitor costs at rest, and how soon a fact is seen
     Watching(watching::Options),
+    /// What looking back costs
+    History(history::Options),
     /// What the detector of the unusual finds in labelled recordings
     Detector(detector::Options),
     /// All of it; also what runs without a command
@@ -68,6 +72,8 @@ enum Command {
         producing: producing::Options,
         #[command(flatten)]
         watching: watching::Options,
+        #[command(flatten)]
+        history: history::Options,
     },
 }
 
@@ -81,6 +87,7 @@ async fn main() -> Result<()> {
         latency: latency::Options::default(),
         producing: producing::Options::default(),
         watching: watching::Options::default(),
+        history: history::Options::default(),
     });
     let page = page::Page::open(program.markdown)?;
     // What is found does not depend on the machine.
@@ -93,15 +100,17 @@ async fn main() -> Result<()> {
         Command::Latency(options) => page.put("latency", &latency::run(&options).await?),
         Command::Producing(options) => page.put("producing", &producing::run(&options).await?),
         Command::Watching(options) => page.put("watching", &watching::run(&options).await?),
+        Command::History(options) => page.put("history", &history::run(&options).await?),
         Command::Detector(options) => page.put("detector", &detector::run(&options)?),
-        Command::All { detector, ingest, takeover, latency, producing, watching } => {
+        Command::All { detector, ingest, takeover, latency, producing, watching, history } => {
             page.put("detector", &detector::run(&detector)?)?;
             // The quick measurement last: a run that is cut has the long one on the page already.
             page.put("ingest", &ingest::run(&ingest).await?)?;
             page.put("takeover", &takeover::run(&takeover).await?)?;
             page.put("latency", &latency::run(&latency).await?)?;
             page.put("producing", &producing::run(&producing).await?)?;
-            page.put("watching", &watching::run(&watching).await?)
+            page.put("watching", &watching::run(&watching).await?)?;
+            page.put("history", &history::run(&history).await?)
         }
     }
 }

@@ -45,7 +45,7 @@ pub const RATE: u64 = 20_000;
 
 /// Every scenario that can share brokers and a Postgres with others.
 pub fn all() -> Vec<Scenario> {
-    [process::SCENARIOS, postgres::SCENARIOS, kafka::SCENARIOS, causes::SCENARIOS].concat()
+    [process::SCENARIOS, postgres::SCENARIOS, kafka::SCENARIOS, causes::SCENARIOS, causes::LONG].concat()
 }
 
 /// Runs a scenario with a seed; the error names both.

@@ -10,9 +10,12 @@ use e2e::scenario::{causes, run};
 async fn every_cause_is_named() {
     let seed = testkit::seed();
     let only = std::env::var("CAUSE").unwrap_or_default();
+    // The long one only when it is asked for.
+    let scenarios =
+        if only.is_empty() { causes::SCENARIOS.to_vec() } else { [causes::SCENARIOS, causes::LONG].concat() };
     let site = Site::start().await.expect("brokers and Postgres start");
     let mut failures = Vec::new();
-    for scenario in causes::SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only)) {
+    for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(&only)) {
         let began = Instant::now();
         match run(*scenario, &site, seed).await {
             Ok(hits) => println!("{}: {hits:?} in {:.1} s", scenario.name, began.elapsed().as_secs_f64()),

@@ -121,11 +121,7 @@ async fn the_story_is_told(page: &Browser) {
     page.until("the address names it", "return location.pathname.startsWith('/r/consumers-')").await;
     page.screenshot("story").await;
     page.run(&format!("{KEY} key('Escape')")).await;
-    page.until(
-        "it is closed",
-        "return document.querySelector('#story').hidden && location.pathname === '/'",
-    )
-    .await;
+    page.until("it is closed", "return document.querySelector('#story').hidden && location.pathname === '/'").await;
 }
 
 /// Back before the kill everything speaks of then: the dead consumer still reads. `L` returns.

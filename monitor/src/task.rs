@@ -166,7 +166,9 @@ async fn end(options: &Monitor) -> Result<u8, Failure> {
     let drill = drill(&store, needed(options.task.drill, "--drill")?).await?;
     let proven = needed(options.task.proven, "--proven")?;
     let rebalances = since(&store, drill.began_at).await?;
-    let worst = rebalances.iter().filter_map(|rebalance| rebalance.dark_max_ms).fold(0.0, f64::max);
+    let told = rebalances.iter().filter_map(|rebalance| rebalance.dark_max_ms).fold(0.0, f64::max);
+    // A database that is away is no rebalance, and records wait all the same.
+    let worst = recorded::longest_wait(&store, drill.began_at).await?.max(told);
     let open = rebalances.iter().any(|rebalance| rebalance.open);
     let within = drill.expect_dark_ms.is_none_or(|expected| worst <= expected);
     let mut words = vec![format!("dark for up to {}", verdicts::duration(worst))];

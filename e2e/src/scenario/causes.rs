@@ -1,5 +1,6 @@
 //! The labelled suite: every cause is made on purpose, and the flight recorder has to name it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "cause: rolling restart", run: |site, rng| Box::pin(rolling_restart(site, rng)) },
     Scenario { name: "cause: static member away and back", run: |site, rng| Box::pin(static_return(site, rng)) },
     Scenario { name: "cause: partitions added", run: |site, rng| Box::pin(partitions_added(site, rng)) },
+    Scenario { name: "cause: broker lost", run: |site, rng| Box::pin(broker_lost(site, rng)) },
+    Scenario { name: "cause: fenced", run: |site, rng| Box::pin(fenced(site, rng)) },
 ];
+
+/// What takes too long for each `make test`.
+pub const LONG: &[Scenario] = &[Scenario {
+    name: "every epoch of 50 kills is there or named as unseen",
+    run: |site, rng| Box::pin(epochs_of_kills(site, rng, 50)),
+}];
 
 /// A trial with a recorder.
 struct Watched {
@@ -272,4 +281,68 @@ async fn partitions_added(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     watched.trial.plant.add_partitions(2).await?;
     let verdicts = watched.named(since, &[("metadata_changed", Vec::new())]).await?;
     watched.judged(&verdicts).await
+}
+
+/// Of a KIP-848 group no member is lost and none is told anything; a classic one may be rebalanced, and is no crash.
+async fn broker_lost(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let settings = Settings { protocol: "consumer", ..protocol(&mut rng) };
+    let watched = Watched::begin(&site, settings, 3).await?;
+    let (since, victim) = (Timestamp::now(), rng.random_range(1..=3));
+    site.kafka.broker(victim).kill();
+    let named = watched.named(since, &[("broker_lost", vec![format!("kafka{victim}")])]).await;
+    site.kafka.broker(victim).start()?;
+    site.kafka.wait_until_healthy(Duration::from_secs(90)).await;
+    let verdicts = named?;
+    watched.judged(&verdicts).await
+}
+
+/// A second process with the same static id: classic groups tell the first one, which ends.
+async fn fenced(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let assignor = if rng.random_bool(0.5) { "range" } else { "cooperative-sticky" };
+    let settings =
+        Settings { protocol: "classic", assignor, static_membership: true, session_ms: 6_000, ..Settings::default() };
+    let mut watched = Watched::begin(&site, settings, 2).await?;
+    let since = Timestamp::now();
+    let second = watched.trial.plant.consumer(&id(1))?;
+    watched.trial.consumers[0].wait(Duration::from_secs(30)).await.context("the first process was to be fenced")?;
+    watched.trial.consumers[0] = second;
+    let verdicts = watched.named(since, &[one("fenced", 1)]).await?;
+    watched.judged(&verdicts).await
+}
+
+/// Kills one after the other. Each epoch up to the coordinator's own is in some verdict, or named as one that nobody saw.
+async fn epochs_of_kills(site: Arc<Site>, mut rng: StdRng, kills: usize) -> Result<Hits> {
+    let settings = Settings { protocol: "consumer", session_ms: 3_000, ..Settings::default() };
+    let mut watched = Watched::begin(&site, settings, 3).await?;
+    for _ in 0..kills {
+        let victim = rng.random_range(1..=3);
+        watched.trial.consumers[victim - 1].kill();
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..4_500))).await;
+        watched.trial.start_consumer(victim)?;
+        watched.trial.owned().await;
+    }
+    watched.settled().await?;
+    let plant = &watched.trial.plant;
+    let group = plant.inspector().group(&plant.group, &plant.topic).await?.context("the group")?;
+    let last = group.epoch.context("a KIP-848 group has an epoch")?;
+    let rows = plant.connect().await?.query("SELECT verdict FROM rebalances", &[]).await?;
+    let of = |verdict: &Value, list: &str| -> BTreeSet<i64> {
+        verdict[list].as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
+    };
+    let (mut seen, mut unseen, mut crashes) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for verdict in rows.iter().map(|row| row.get::<_, Value>(0)) {
+        seen.extend(of(&verdict, "generations"));
+        unseen.extend(of(&verdict, "generations_unseen"));
+        crashes += usize::from(verdict["cause"] == "crash");
+    }
+    let first = seen.first().copied().context("epochs")?;
+    let lacking: Vec<i64> =
+        (first..=i64::from(last)).filter(|epoch| !seen.contains(epoch) && !unseen.contains(epoch)).collect();
+    ensure!(lacking.is_empty(), "epochs {lacking:?} of {first} to {last} are in no verdict");
+    println!(
+        "{kills} kills: epochs {first} to {last}, {} of them unseen and named so; {crashes} verdicts of a crash",
+        unseen.difference(&seen).count()
+    );
+    watched.trial.hit("epochs");
+    watched.trial.judged().await
 }

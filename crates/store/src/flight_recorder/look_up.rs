@@ -559,6 +559,21 @@ pub async fn lag_latest(store: &Store, group_id: &str) -> Result<Option<Lag>> {
     Ok(rows.first().map(|row| Lag { at: row.get(0), records: row.get(1) }))
 }
 
+/// The longest that a record waited to be stored since an instant, in milliseconds, whoever was to blame: from when it
+/// was appended, or its partition's batch before was committed, until its own was. 0 when nothing was stored.
+///
+/// # Errors
+/// Transient ones.
+pub async fn longest_wait(store: &Store, since: Timestamp) -> Result<f64> {
+    let statement = "
+        SELECT coalesce(max(extract(epoch FROM seen - greatest(first_append_at, before)))::float8 * 1000, 0) FROM (
+            SELECT coalesce(committed_at, stored_at) AS seen, first_append_at,
+                   lag(coalesce(committed_at, stored_at)) OVER (PARTITION BY target, log_id, partition_number ORDER BY first_offset) AS before
+              FROM batch_ledger_commits WHERE kind = 'batch' AND stored_at >= $1::timestamptz - interval '5 s') batches
+         WHERE before IS NOT NULL AND seen >= $1";
+    Ok(ask(store, statement, &[&since]).await?[0].get(0))
+}
+
 /// `host:port` of the coordinator that described a group last.
 ///
 /// # Errors
