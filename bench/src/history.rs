@@ -49,9 +49,9 @@ const OWNERSHIP: &str = "
       FROM r, generate_series(0, $1 - 1) p WHERE p % 16 = victim OR n = 0";
 const REBALANCES: &str = "
     INSERT INTO rebalances (id, group_id, topic, cause, protocol, began_at, noticed_at, ended_at, open, subjects, dark_max_ms, dark_sum_ms,
-           moved, fewest, revision, verdict)
+           moved, fewest, revision, confidence, two_owners_ms, refusals, orphaned, verdict)
     SELECT 'history@' || n, 'history', 'readings', (ARRAY['crash', 'join', 'clean_leave', 'session_timed_out'])[1 + n % 4], 'consumer',
-           at - interval '6 s', at, at + interval '1 s', false, ARRAY['consumer-' || victim], 1000 + n % 8000, 4000, $1 / 16, $1 / 16, 1,
+           at - interval '6 s', at, at + interval '1 s', false, ARRAY['consumer-' || victim], 1000 + n % 8000, 4000, $1 / 16, $1 / 16, 1, 'certain', 0, 0, false,
            jsonb_build_object('id', 'history@' || n, 'noticed_at', at, 'confidence', 'certain', 'two_owners_ms', 0, 'refusals', 0,
                'evidence', (SELECT jsonb_agg(jsonb_build_object('what', repeat('evidence ', 8), 'source', 'journal', 'fact', f)) FROM generate_series(1, 20) f),
                'handovers', (SELECT jsonb_agg(jsonb_build_object('partition', h, 'move', 'moved', 'dark_ms', 1000, 'from', 'consumer-1', 'to', 'consumer-2')) FROM generate_series(1, $1 / 16) h))
@@ -69,8 +69,9 @@ const REST: &str = "
            timed_records, latency_sum_s)
     SELECT 60, date_trunc('minute', now()) - m * interval '1 minute', 'sensor_readings', 1, 0, 'consumer-0', 1, 100, 0, 100, 1
       FROM generate_series(0, 43200) m;
-    INSERT INTO lag_samples (group_id, at, records)
-    SELECT 'history', date_trunc('second', now()) - s * interval '5 s', s % 1000 FROM generate_series(0, 518400) s;
+    INSERT INTO lag_samples (resolution_s, group_id, at, records)
+    SELECT 5, 'history', date_trunc('second', now()) - s * interval '5 s', s % 1000 FROM generate_series(0, 518400) s
+    UNION ALL SELECT 60, 'history', date_trunc('minute', now()) - m * interval '1 minute', m % 1000 FROM generate_series(0, 43200) m;
     ANALYZE";
 
 /// Answers with the section of the page.

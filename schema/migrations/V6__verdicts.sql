@@ -166,6 +166,10 @@ CREATE TABLE rebalances (
     dark_sum_ms double precision NOT NULL,
     moved       integer     NOT NULL,
     fewest      integer     NOT NULL,
+    confidence  text        NOT NULL,
+    two_owners_ms double precision NOT NULL,
+    refusals    bigint      NOT NULL,
+    orphaned    boolean     NOT NULL,
     part_of     text,
     revision    integer     NOT NULL,
     revised_at  timestamptz NOT NULL DEFAULT now(),
@@ -189,6 +193,10 @@ COMMENT ON COLUMN rebalances.dark_max_ms IS 'Longest time that a partition was d
 COMMENT ON COLUMN rebalances.dark_sum_ms IS 'Sum over its partitions.';
 COMMENT ON COLUMN rebalances.moved IS 'Partitions that another consumer has afterwards.';
 COMMENT ON COLUMN rebalances.fewest IS 'The fewest that had to move.';
+COMMENT ON COLUMN rebalances.confidence IS 'certain, likely or none.';
+COMMENT ON COLUMN rebalances.two_owners_ms IS 'Milliseconds for which two processes took themselves for owners, over all partitions.';
+COMMENT ON COLUMN rebalances.refusals IS 'Writes of stale owners that were refused.';
+COMMENT ON COLUMN rebalances.orphaned IS 'Nobody had some partition afterwards.';
 COMMENT ON COLUMN rebalances.part_of IS 'The rebalance that it turned out to be a part of.';
 COMMENT ON COLUMN rebalances.revision IS 'How often it was judged with another outcome; from 1.';
 COMMENT ON COLUMN rebalances.revised_at IS 'When it was last.';
@@ -272,14 +280,16 @@ COMMENT ON COLUMN consumer_slots.consumer_id IS 'Such as sensor-consumer-1.';
 COMMENT ON COLUMN consumer_slots.first_seen_at IS 'When.';
 
 CREATE TABLE lag_samples (
-    group_id text        NOT NULL,
-    at       timestamptz NOT NULL,
-    records  bigint      NOT NULL,
-    PRIMARY KEY (group_id, at)
+    resolution_s smallint    NOT NULL CHECK (resolution_s IN (5, 60)),
+    group_id     text        NOT NULL,
+    at           timestamptz NOT NULL,
+    records      bigint      NOT NULL,
+    PRIMARY KEY (resolution_s, group_id, at)
 );
-COMMENT ON TABLE lag_samples IS 'Records that waited, every five seconds, for looking back. Kept 31 days.';
+COMMENT ON TABLE lag_samples IS 'Records that waited, for looking back: a sample every five seconds, and the most of each minute. Kept 31 days.';
+COMMENT ON COLUMN lag_samples.resolution_s IS '5 or 60: how long it speaks of.';
 COMMENT ON COLUMN lag_samples.group_id IS 'Consumer group.';
-COMMENT ON COLUMN lag_samples.at IS 'Server clock.';
+COMMENT ON COLUMN lag_samples.at IS 'Server clock; of a minute its begin.';
 COMMENT ON COLUMN lag_samples.records IS 'Over all partitions whose end is known.';
 
 -- Around a rebalance the ledger is asked by time; entries come in the order of time, so a BRIN index is enough.

@@ -243,7 +243,7 @@ impl From<recorded::Brief> for Brief {
             began_at: ms(brief.began_at),
             noticed_at: ms(brief.noticed_at),
             ended_at: brief.ended_at.map(ms),
-            confidence: brief.confidence.unwrap_or_else(|| "none".to_owned()),
+            confidence: brief.confidence,
             id: brief.id,
             group_id: brief.group_id,
             cause: brief.cause,

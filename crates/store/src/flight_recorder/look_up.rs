@@ -60,7 +60,7 @@ pub struct Brief {
     /// Name of its cause.
     pub cause: String,
     /// `certain`, `likely` or `none`.
-    pub confidence: Option<String>,
+    pub confidence: String,
     /// Who caused it.
     pub subjects: Vec<String>,
     /// When it began to matter.
@@ -240,9 +240,8 @@ pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
 /// Transient ones.
 pub async fn briefs(store: &Store, from: Timestamp, until: Timestamp) -> Result<Vec<Brief>> {
     let statement = "
-        SELECT id, group_id, cause, verdict->>'confidence', subjects, began_at, noticed_at, ended_at, open, dark_max_ms, moved,
-               fewest, revision, (verdict->>'two_owners_ms')::float8, (verdict->>'refusals')::bigint,
-               jsonb_path_exists(verdict, '$.handovers[*] ? (@.move == \"orphaned\")'), protocol
+        SELECT id, group_id, cause, confidence, subjects, began_at, noticed_at, ended_at, open, dark_max_ms, moved, fewest,
+               revision, two_owners_ms, refusals, orphaned, protocol
           FROM rebalances
          WHERE part_of IS NULL AND noticed_at <= $2 AND (noticed_at >= $1 OR open OR ended_at >= $1 AND noticed_at > $1::timestamptz - interval '1 hour')
          ORDER BY noticed_at DESC, id DESC LIMIT $3";
@@ -260,8 +259,8 @@ pub async fn briefs(store: &Store, from: Timestamp, until: Timestamp) -> Result<
         moved: row.get(10),
         fewest: row.get(11),
         revision: row.get(12),
-        two_owners_ms: row.get::<_, Option<f64>>(13).unwrap_or(0.0),
-        refusals: row.get::<_, Option<i64>>(14).unwrap_or(0),
+        two_owners_ms: row.get(13),
+        refusals: row.get(14),
         orphaned: row.get(15),
         protocol: row.get(16),
     };
@@ -532,8 +531,9 @@ pub async fn lag_between(
 ) -> Result<Vec<Lag>> {
     let statement = "
         SELECT to_timestamp(floor(extract(epoch FROM at)::float8 / $4::float8) * $4::float8), max(records) FROM lag_samples
-         WHERE group_id = $1 AND at >= $2 AND at <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
-    let rows = ask(store, statement, &[&group_id, &from, &until, &(step_s as f64)]).await?;
+         WHERE resolution_s = $5 AND group_id = $1 AND at >= $2 AND at <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
+    let resolution: i16 = if step_s < 60 { 5 } else { 60 };
+    let rows = ask(store, statement, &[&group_id, &from, &until, &(step_s as f64), &resolution]).await?;
     Ok(rows.iter().map(|row| Lag { at: row.get(0), records: row.get(1) }).collect())
 }
 
@@ -543,20 +543,10 @@ pub async fn lag_between(
 /// Transient ones.
 pub async fn lag_records_at(store: &Store, at: Timestamp) -> Result<Option<i64>> {
     let statement = "
-        SELECT sum(records)::bigint FROM (
-            SELECT DISTINCT ON (group_id) records FROM lag_samples
-             WHERE at <= $1 AND at > $1::timestamptz - interval '15 s' ORDER BY group_id, at DESC) latest";
+        SELECT sum(l.records)::bigint FROM (SELECT DISTINCT group_id FROM consumer_slots) g,
+               LATERAL (SELECT records FROM lag_samples l WHERE l.resolution_s = 5 AND l.group_id = g.group_id AND l.at <= $1
+                           AND l.at > $1::timestamptz - interval '15 s' ORDER BY l.at DESC LIMIT 1) l";
     Ok(ask(store, statement, &[&at]).await?[0].get(0))
-}
-
-/// The latest sample of a group.
-///
-/// # Errors
-/// Transient ones.
-pub async fn lag_latest(store: &Store, group_id: &str) -> Result<Option<Lag>> {
-    let statement = "SELECT at, records FROM lag_samples WHERE group_id = $1 ORDER BY at DESC LIMIT 1";
-    let rows = ask(store, statement, &[&group_id]).await?;
-    Ok(rows.first().map(|row| Lag { at: row.get(0), records: row.get(1) }))
 }
 
 /// The longest that a record waited to be stored since an instant, in milliseconds, whoever was to blame: from when it

@@ -167,8 +167,10 @@ impl Recorder {
     /// # Errors
     /// Transient ones.
     pub async fn sample_lag(&self, group_id: &str, records: i64) -> Result<()> {
-        let statement = "INSERT INTO lag_samples (group_id, at, records) VALUES ($1, date_trunc('second', clock_timestamp()), $2) \
-                         ON CONFLICT DO NOTHING";
+        let statement = "INSERT INTO lag_samples AS s (resolution_s, group_id, at, records) \
+                         VALUES (5, $1, date_trunc('second', clock_timestamp()), $2), \
+                                (60, $1, date_trunc('minute', clock_timestamp()), $2) \
+                         ON CONFLICT (resolution_s, group_id, at) DO UPDATE SET records = greatest(s.records, EXCLUDED.records)";
         self.client()
             .execute(statement, &[&group_id, &records])
             .await

@@ -170,13 +170,17 @@ async fn write(transaction: &Transaction<'_>, rebalance: &Rebalance) -> Result<(
     transaction
         .execute(
             "INSERT INTO rebalances (id, group_id, topic, cause, protocol, began_at, noticed_at, ended_at, open, subjects, \
-                    dark_max_ms, dark_sum_ms, moved, fewest, part_of, revision, verdict) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+                    dark_max_ms, dark_sum_ms, moved, fewest, part_of, revision, verdict, confidence, two_owners_ms, refusals, orphaned) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17::jsonb->>'confidence', \
+                    ($17::jsonb->>'two_owners_ms')::float8, ($17::jsonb->>'refusals')::bigint, \
+                    jsonb_path_exists($17::jsonb, '$.handovers[*] ? (@.move == \"orphaned\")')) \
              ON CONFLICT (id) DO UPDATE SET cause = EXCLUDED.cause, protocol = EXCLUDED.protocol, began_at = EXCLUDED.began_at, \
                     noticed_at = EXCLUDED.noticed_at, ended_at = EXCLUDED.ended_at, open = EXCLUDED.open, \
                     subjects = EXCLUDED.subjects, dark_max_ms = EXCLUDED.dark_max_ms, dark_sum_ms = EXCLUDED.dark_sum_ms, \
                     moved = EXCLUDED.moved, fewest = EXCLUDED.fewest, part_of = EXCLUDED.part_of, \
-                    revision = EXCLUDED.revision, revised_at = now(), verdict = EXCLUDED.verdict",
+                    revision = EXCLUDED.revision, revised_at = now(), verdict = EXCLUDED.verdict, \
+                    confidence = EXCLUDED.confidence, two_owners_ms = EXCLUDED.two_owners_ms, \
+                    refusals = EXCLUDED.refusals, orphaned = EXCLUDED.orphaned",
             &[
                 &rebalance.id,
                 &rebalance.group_id,
