@@ -67,7 +67,8 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     .await;
     let monitor = plant.monitor(port).expect("a monitor");
     page.verdict(&["Healthy", "2 consumers read all 6 partitions"]).await;
-    page.until("the return is on the timeline", &format!("return {}", happened("sensor-consumer-1 ?join"))).await;
+    page.until("the return is on the timeline", &format!("return {}.length > 0", happened("sensor-consumer-1 ?join")))
+        .await;
     let first = "document.querySelector('#events li').textContent";
     page.until("the gap is filled", &format!("return /sensor-consumer-[12]claimed/.test({first})")).await;
     assert_eq!(page.strangers().await, Vec::<String>::new());
@@ -94,24 +95,20 @@ async fn the_page_goes_through_a_kill_and_through_the_monitors_restart() {
     drop((consumers, back, monitor));
 }
 
-/// The flags over the lanes that speak of a cause. Those that stand close are one, which speaks of the worst.
-fn flags(cause: &str) -> String {
-    let words = "flag.getAttribute('aria-label') + flag.textContent";
-    format!("[...document.querySelectorAll('#timeline button.flag')].filter((flag) => /{cause}/.test({words}))")
-}
-
-/// Whether the list of what happened has this cause.
+/// The rows of what happened that have this cause.
 fn happened(cause: &str) -> String {
-    format!("[...document.querySelectorAll('#happened li')].some((line) => /{cause}/.test(line.textContent))")
+    format!("[...document.querySelectorAll('#happened li button')].filter((line) => /{cause}/.test(line.textContent))")
 }
 
 const KEY: &str = "const key = (key, more) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...more }));";
 
-/// The crash is a flag on the timeline; its story has the sentence, the bars and the evidence, and a link that opens it.
+/// The crash is in the list and on the timeline; its story has the sentence, the bars and the evidence, and a link that opens it.
 async fn the_story_is_told(page: &Browser) {
-    page.until("the crash is on the timeline", &format!("return {}.length > 0", flags("crash"))).await;
-    page.until("it is in the list", &format!("return {}", happened("crash"))).await;
-    page.run(&format!("{}[0].click()", flags("crash"))).await;
+    page.until("the crash is told", &format!("return {}.length > 0", happened("crash"))).await;
+    // Close ones are one flag, which has the words of the worst.
+    page.until("a flag stands over the lanes", "return document.querySelectorAll('#timeline button.flag').length > 0")
+        .await;
+    page.run(&format!("{}[0].click()", happened("crash"))).await;
     let story = "document.querySelector('#story').textContent";
     for part in
         ["sensor-consumer-1 died without leaving", "nothing lost", "last heartbeat of sensor-consumer-1", "absent"]

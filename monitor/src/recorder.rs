@@ -83,7 +83,15 @@ async fn record(
     let mut upkeep = Upkeep::default();
     let mut counted = Rebalances::new(&opentelemetry::global::meter("monitor"));
     loop {
-        while recorder.number().await? > 0 {}
+        loop {
+            let numbered = recorder.number().await?;
+            if let Some(id) = numbered.first_of_journal {
+                judge.note(id);
+            }
+            if numbered.events == 0 {
+                break;
+            }
+        }
         let now = facts.borrow().clone();
         if let Some((from, until)) = recorder.mark_presence(OBSERVER).await? {
             counted.note_blind(until.duration_since(from).as_secs_f64());

@@ -39,6 +39,16 @@ pub struct Event {
     pub body: serde_json::Value,
 }
 
+/// What [`Recorder::number`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// How many events.
+    pub events: i64,
+    /// The smallest id of the journal's rows among them: rows are committed in another order than they are inserted, so
+    /// it may lie before one that was seen long ago.
+    pub first_of_journal: Option<i64>,
+}
+
 /// The session that numbers events. Dropping it lets another one begin.
 pub struct Recorder {
     session: Session,
@@ -66,20 +76,24 @@ impl Recorder {
         &mut self.session.client
     }
 
-    /// Numbers what waits in the outbox, [`PORTION`] at most, in the order of insertion; how many.
+    /// Numbers what waits in the outbox, [`PORTION`] at most, in the order of insertion.
     ///
     /// # Errors
     /// Any: the session is not to be used again. Nothing is numbered twice or lost, since the line leaves the
     /// outbox in the transaction that numbers it.
-    pub async fn number(&self) -> Result<u64> {
+    pub async fn number(&self) -> Result<Numbered> {
         // An identity column gives its numbers in the order of the rows of an ORDER BY.
         let statement = "
             WITH taken AS (
                 DELETE FROM event_outbox WHERE id IN (SELECT id FROM event_outbox ORDER BY id LIMIT $1)
-                RETURNING id, kind, occurred_at, body)
-            INSERT INTO event_stream (kind, occurred_at, body)
-            SELECT kind, occurred_at, body FROM taken ORDER BY id";
-        self.session.client.execute(statement, &[&PORTION]).await.map_err(Error::doing("numbering events"))
+                RETURNING id, kind, occurred_at, body),
+            told AS (
+                INSERT INTO event_stream (kind, occurred_at, body)
+                SELECT kind, occurred_at, body FROM taken ORDER BY id)
+            SELECT count(*), min((body->>'id')::bigint) FILTER (WHERE kind = 'rebalancing') FROM taken";
+        let row =
+            self.session.client.query_one(statement, &[&PORTION]).await.map_err(Error::doing("numbering events"))?;
+        Ok(Numbered { events: row.get(0), first_of_journal: row.get(1) })
     }
 }
 

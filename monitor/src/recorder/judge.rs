@@ -45,6 +45,11 @@ impl Judge {
         Self { known, pending: BTreeMap::new() }
     }
 
+    /// A row of the journal has come; its id may be smaller than ones that are judged already.
+    pub fn note(&mut self, journal_id: i64) {
+        self.known.rewind(journal_id);
+    }
+
     /// Judges what is due. What was written, with the revisions.
     ///
     /// # Errors

@@ -21,7 +21,16 @@ const PIPELINE: &str = "
     SELECT width, date_bin(make_interval(secs => width), now() - make_interval(secs => s), 'epoch'), 'sensor_readings', 1,
            0, 'c-1', 1, 10, 1, 11, 0.5, 0.25
       FROM generate_series(-60, 20) s, (VALUES (1::smallint), (60::smallint)) w(width)
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT DO NOTHING;
+    INSERT INTO consumer_lives (boot_id, consumer_id, group_id, topic, session_timeout_ms, poll_interval_ms, first_beat,
+           last_beat, status)
+    VALUES ('00000000-0000-0000-0000-000000000001', '<img src=x>|`c-1`', 'g', 'sensor-readings', 6000, 10000, now(),
+            clock_timestamp() + interval '1 hour', 'running');
+    INSERT INTO rebalancing_events (consumer_id, event_type, partition_number, timestamp, group_id, topic, protocol, generation,
+           member_id, boot_id, boot_sequence, monotonic_us, claim, kafka_offset)
+    SELECT '<img src=x>|`c-1`', what, CASE WHEN n > 0 THEN 0 END, now() - interval '60 s' + n * interval '10 ms', 'g',
+           'sensor-readings', 'range', n, 'm', '00000000-0000-0000-0000-000000000001', n, n, gen_random_uuid(), 0
+      FROM (VALUES ('started', 0), ('assigned', 1), ('claimed', 2)) journal(what, n)";
 
 /// A monitor of a migrated database and of the shared brokers, ready, and the database's owner.
 pub(super) async fn ready(settings: &[(&str, &str)]) -> (Monitor, Store) {
@@ -67,14 +76,15 @@ async fn every_route_answers_as_its_document_says() {
     .await;
 
     for path in document["paths"].as_object().expect("paths").keys() {
-        if ["/api/openapi.json", "/api/stream"].contains(&path.as_str()) {
+        if ["/api/openapi.json", "/api/stream", "/api/events"].contains(&path.as_str()) {
             continue;
         }
-        let (status, answer) = monitor.json(path).await;
+        let Some(asked) = asked(&monitor, path).await else { continue };
+        let (status, answer) = monitor.json(&asked).await;
         assert_eq!(status, 200, "{path}: {answer}");
         let errors: Vec<String> = promised(&document, path).iter_errors(&answer).map(|e| e.to_string()).collect();
         assert!(errors.is_empty(), "{path}: {errors:?} in {answer}");
-        let refused = monitor.ask("POST", path, "Host: localhost\r\nContent-Length: 0\r\n").await;
+        let refused = monitor.ask("POST", &asked, "Host: localhost\r\nContent-Length: 0\r\n").await;
         assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("problem+json"), "{path}: {refused}");
     }
 
@@ -91,6 +101,64 @@ async fn every_route_answers_as_its_document_says() {
     assert_eq!((&system["status"], &system["partitions"]), (&json!("critical"), &json!({ "up": 1, "known": 6 })));
 }
 
+/// The path with what it takes; `None` for one that is only written to.
+async fn asked(monitor: &Monitor, path: &str) -> Option<String> {
+    let now = jiff::Timestamp::now();
+    let from = now - jiff::SignedDuration::from_mins(5);
+    match path {
+        "/api/assignments" => Some(format!("{path}?at={now}")),
+        "/api/ownership" => Some(format!("{path}?from={from}&to={now}")),
+        "/api/rebalances" => Some(format!("{path}?group=g&from={from}&to={now}&limit=5")),
+        "/api/rebalances/{id}" => Some(format!("/api/rebalances/{}", first_rebalance(monitor).await)),
+        "/api/rebalances/{id}/notes" => None,
+        path => Some(path.to_owned()),
+    }
+}
+
+/// The id of the rebalance in the journal, once it is judged.
+async fn first_rebalance(monitor: &Monitor) -> String {
+    let id = async || {
+        let (_, answer) = monitor.json("/api/rebalances?cause=join").await;
+        answer["rebalances"][0]["id"].as_str().map(str::to_owned)
+    };
+    wait_until(DEADLINE, "the journal is judged", async || id().await.is_some()).await;
+    id().await.expect("it was there")
+}
+
+#[tokio::test]
+async fn a_rebalance_has_a_report_takes_notes_and_shows_names_as_text() {
+    let (monitor, store) = ready(&[]).await;
+    store.pooled().await.expect("a connection").batch_execute(PIPELINE).await.expect("rows");
+    let id = first_rebalance(&monitor).await;
+    let path = format!("/api/rebalances/{}", id.replace('@', "%40"));
+    let (status, answer) = monitor.json(&path).await;
+    assert_eq!((status, &answer["rebalance"]["cause"]), (200, &json!("join")), "{answer}");
+    assert_eq!(answer["rebalance"]["subjects"], json!(["<img src=x>|`c-1`"]));
+    assert!(answer["rebalance"]["evidence"].as_array().is_some_and(|evidence| !evidence.is_empty()), "{answer}");
+
+    let report = monitor.ask("GET", &path, "Host: localhost\r\nAccept: text/markdown\r\n").await;
+    assert!(report.contains("text/markdown") && report.contains("# Join in g"), "{report}");
+    assert!(!report.contains("<img") && report.contains("&lt;img src=x&gt;\\|\\`c-1\\`"), "{report}");
+
+    for (body, status, says) in [
+        (r#"{"author":"ops","text":"kernel update"}"#, "201", "kept"),
+        (r#"{"author":"","text":"x"}"#, "400", "author"),
+        (r#"{"author":"ops","text":"a\u0000b"}"#, "400", "NUL"),
+        (r#"{"author":"ops","text":"x","extra":1}"#, "400", "extra"),
+        (r#"{"author":"ops""#, "400", "no note"),
+    ] {
+        let head = format!("Host: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answer = monitor.ask("POST", &format!("{path}/notes"), &head).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(says), "{body}: {answer}");
+    }
+    let (_, answer) = monitor.json(&path).await;
+    assert_eq!(answer["notes"].as_array().map(Vec::len), Some(1), "{answer}");
+    let (status, _) = monitor.json("/api/rebalances/g@nothing").await;
+    assert_eq!(status, 404);
+    let linked = monitor.get(&format!("/r/{id}")).await;
+    assert!(linked.starts_with("HTTP/1.1 200 ") && linked.contains("<title>Millrace"), "{linked}");
+}
+
 #[tokio::test]
 async fn bad_requests_name_the_field_and_the_reason() {
     let (monitor, _) = ready(&[]).await;
@@ -104,6 +172,16 @@ async fn bad_requests_name_the_field_and_the_reason() {
         ("/api/recent-alerts?limit=501", "limit"),
         ("/api/recent-alerts?before=x", "before"),
         ("/api/recent-alerts?after=1", "after"),
+        ("/api/assignments", "at"),
+        ("/api/assignments?at=yesterday", "at"),
+        ("/api/ownership?from=2026-01-01T00:00:00Z", "to"),
+        ("/api/ownership?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
+        ("/api/ownership?from=2026-01-01T00:00:00Z&to=2026-09-01T00:00:00Z", "to"),
+        ("/api/ownership?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z&buckets=1", "buckets"),
+        ("/api/rebalances?cause=bad-luck", "cause"),
+        ("/api/rebalances?cursor=x", "cursor"),
+        ("/api/rebalances?limit=201", "limit"),
+        ("/api/findings?hours=0", "hours"),
     ] {
         let (status, problem) = monitor.json(path).await;
         let detail = problem["detail"].as_str().unwrap_or_default();

@@ -27,6 +27,13 @@ pub struct News {
     gaps: Option<Timestamp>,
 }
 
+impl News {
+    /// A row of the journal was committed now, whatever its id: what lies before it is all that is known.
+    pub fn rewind(&mut self, journal_id: i64) {
+        self.journal = self.journal.min(journal_id - 1);
+    }
+}
+
 /// What has come since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Earliest {
