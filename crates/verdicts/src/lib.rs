@@ -97,7 +97,7 @@ impl<'a> Court<'a, '_> {
         let finding = cause::cause(self.facts, self.lives, self.owned, episode);
         let handovers = handover::handovers(self.facts, self.owned, episode, self.ledger);
         let dark: Vec<f64> = handovers.iter().filter_map(|h| h.dark_ms).collect();
-        let moved = handovers.iter().filter(|h| matches!(h.moved, Move::Moved | Move::Orphaned)).count();
+        let moved = moved(&handovers, !episode.restarted.is_empty());
         let (before, after) = (episode.first_at() - TICK, episode.until());
         let (members_before, members_after) = (self.members(before), self.members(after));
         let began_at = finding.began_at.min(episode.noticed_at());
@@ -294,6 +294,19 @@ impl<'a> Court<'a, '_> {
         }
         found
     }
+}
+
+/// Partitions that changed their owner: who had each before against who has it afterwards, and not the steps between,
+/// unless it was restart after restart.
+fn moved(handovers: &[Handover], each_step: bool) -> usize {
+    if each_step {
+        return handovers.iter().filter(|h| matches!(h.moved, Move::Moved | Move::Orphaned)).count();
+    }
+    let mut ends: BTreeMap<i32, (&Handover, &Handover)> = BTreeMap::new();
+    for handover in handovers {
+        ends.entry(handover.partition).and_modify(|(_, last)| *last = handover).or_insert((handover, handover));
+    }
+    ends.values().filter(|(first, last)| first.moved != Move::First && first.from != last.to).count()
 }
 
 /// The coordinator's words are compared with the members' this soon after a rebalance.
