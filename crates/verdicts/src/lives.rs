@@ -120,7 +120,9 @@ fn fate<'a>(facts: &'a Facts, boot: Uuid, lived: &Lived<'a>, starts: &[&'a Entry
     let silent_for = facts.as_of.duration_since(lived.last_sign);
     let was_blind = facts.blind.iter().any(|span| {
         let until = span.until.unwrap_or(facts.as_of);
-        until > lived.last_sign && facts.as_of.duration_since(until) < AFTER_BLIND
+        // Who was silent before nobody looked is not excused by it.
+        let was_heard = lived.last_sign + SILENCE >= span.from;
+        was_heard && until > lived.last_sign && facts.as_of.duration_since(until) < AFTER_BLIND
     });
     if silent_for < SILENCE || was_blind {
         return (Fate::Lives, None);

@@ -1,7 +1,7 @@
 //! Verdicts over small worlds: what was seen is written down by hand, so what must come out is known.
 
 use jiff::{SignedDuration, Timestamp};
-use millrace_verdicts::fact::{Batch, BrokersView, Entry, Facts, Kind, Life, SessionsView, Silence};
+use millrace_verdicts::fact::{Batch, BrokersView, Entry, Facts, Kind, Life, SessionsView, Silence, Span};
 use millrace_verdicts::{Cause, Confidence, Ended, Move, Rebalance, judge};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -149,6 +149,19 @@ fn a_process_whose_sessions_ended_with_its_heartbeats_has_crashed() {
         "consumer-1 died without leaving. Noticed after 6.0 s. Partitions 0 and 1 to consumer-2. Dark for up to 6.0 s; 14 records \
          waited; nothing lost."
     );
+}
+
+#[test]
+fn a_time_without_a_recorder_excuses_only_who_was_heard_until_it_began() {
+    let mut world = two_members(60_000);
+    sessions_end(&mut world, 60_800);
+    world.takes(2, 66_000, &[0, 1], 70_000);
+    world.0.blind.push(Span { from: at(80_000), until: Some(at(84_000)) });
+    let causes: Vec<Cause> = world.judged(86_000).iter().map(|rebalance| rebalance.cause).collect();
+    assert_eq!(causes, [Cause::Join, Cause::Crash]);
+    // The other one beat until the database went: it is given time for its next heartbeat.
+    world.0.lives[1].last_beat = at(79_500);
+    assert_eq!(world.judged(86_000).iter().map(|rebalance| rebalance.cause).collect::<Vec<_>>(), causes);
 }
 
 #[test]
