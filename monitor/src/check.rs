@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use kafka::Inspector;
 use kafka::inspector::Error as Asking;
-use lifecycle::{Checklist, exit};
+use lifecycle::Checklist;
 use store::event_stream::Recorder;
 use store::{Store, grants, schema_version, server};
 
@@ -13,22 +13,12 @@ use crate::options::Options;
 use crate::{address, recorder_store};
 
 /// Asks everything, whatever fails on the way; the exit code.
-pub fn run(options: &Options) -> u8 {
-    lifecycle::end_when_nobody_reads();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("monitor: starting the runtime: {error}");
-            return exit::UNAVAILABLE;
-        }
-    };
+pub async fn run(options: &Options) -> u8 {
     let mut lines = Checklist::default();
     serving(options, &mut lines);
-    runtime.block_on(async {
-        brokers(options, &mut lines).await;
-        database(options, &mut lines).await;
-        numbering(options, &mut lines).await;
-    });
+    brokers(options, &mut lines).await;
+    database(options, &mut lines).await;
+    numbering(options, &mut lines).await;
     lines.conclude("a monitor")
 }
 

@@ -58,14 +58,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse_command_line(&error),
     };
     if let Some(command) = options.command {
-        let code = match command {
-            Command::Check => check::run(&options),
-            Command::Export => task::run(Task::Export, &options),
-            Command::DrillBegin => task::run(Task::DrillBegin, &options),
-            Command::DrillAwait => task::run(Task::DrillAwait, &options),
-            Command::DrillEnd => task::run(Task::DrillEnd, &options),
-        };
-        return code.into();
+        return finish(command, &options).into();
     }
     let setup = match Setup::new(&options) {
         Ok(setup) => setup,
@@ -81,6 +74,19 @@ fn main() -> ExitCode {
             error!(error = format!("{failure:#}"), "ended in failure");
             code(&failure).into()
         }
+    }
+}
+
+/// Does what there is to do besides serving; the exit code.
+#[tokio::main(flavor = "current_thread")]
+async fn finish(command: Command, options: &Options) -> u8 {
+    lifecycle::end_when_nobody_reads();
+    match command {
+        Command::Check => check::run(options).await,
+        Command::Export => task::run(Task::Export, options).await,
+        Command::DrillBegin => task::run(Task::DrillBegin, options).await,
+        Command::DrillAwait => task::run(Task::DrillAwait, options).await,
+        Command::DrillEnd => task::run(Task::DrillEnd, options).await,
     }
 }
 

@@ -98,8 +98,6 @@ async fn record(
         }
         recorder.observe(OBSERVER, &observer.observe(&now, topic, Timestamp::now())).await?;
         if upkeep.second_is_due() {
-            let sessions = recorder.sessions(&consumers(&now)).await?;
-            recorder.observe(OBSERVER, &observer.count(sessions)).await?;
             recorder.hand_out_slots().await?;
             if let Some(wrong) = alarms.observe(&now, topic, Timestamp::now()) {
                 tell_system(&recorder, &wrong, OBSERVER).await?;
@@ -122,11 +120,6 @@ async fn record(
             () = group_changed.notified() => {}
         }
     }
-}
-
-/// The consumers that are known, by name.
-fn consumers(facts: &Facts) -> Vec<String> {
-    facts.tables().consumers.iter().map(|row| row.consumer_id.clone()).collect()
 }
 
 /// Of the one group that reads what is watched.

@@ -75,23 +75,13 @@ impl From<store::Error> for Failure {
 }
 
 /// Does it; the exit code. 1: a drill that failed.
-pub fn run(task: Task, options: &Monitor) -> u8 {
-    lifecycle::end_when_nobody_reads();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("monitor: starting the runtime: {error}");
-            return exit::UNAVAILABLE;
-        }
+pub async fn run(task: Task, options: &Monitor) -> u8 {
+    let done = match task {
+        Task::Export => export(options).await,
+        Task::DrillBegin => begin(options).await,
+        Task::DrillAwait => await_recovery(options).await,
+        Task::DrillEnd => end(options).await,
     };
-    let done = runtime.block_on(async {
-        match task {
-            Task::Export => export(options).await,
-            Task::DrillBegin => begin(options).await,
-            Task::DrillAwait => await_recovery(options).await,
-            Task::DrillEnd => end(options).await,
-        }
-    });
     done.unwrap_or_else(|Failure(code, error)| {
         eprintln!("monitor: {error}");
         code
@@ -212,14 +202,9 @@ async fn has_recovered(store: &Store, began_at: Timestamp) -> Result<bool, Failu
 
 /// The rebalances since an instant, oldest first, with their evidence.
 async fn since(store: &Store, from: Timestamp) -> Result<Vec<Rebalance>, Failure> {
-    let filter = Filter { from: Some(from), limit: 200, ..Filter::default() };
-    let mut found = Vec::new();
-    for brief in recorded::filtered(store, &filter).await? {
-        let id = brief["id"].as_str().unwrap_or_default();
-        if let Some(verdict) = recorded::rebalance(store, id).await? {
-            found.extend(serde_json::from_value::<Rebalance>(verdict));
-        }
-    }
+    let filter = Filter { from: Some(from), limit: 200, evidence: true, ..Filter::default() };
+    let verdicts = recorded::filtered(store, &filter).await?.into_iter();
+    let mut found: Vec<Rebalance> = verdicts.filter_map(|verdict| serde_json::from_value(verdict).ok()).collect();
     found.reverse();
     Ok(found)
 }

@@ -22,5 +22,8 @@ pub use look_up::{
 pub use observations::{Observation, Seen, known_groups, last_observations};
 pub use verdicts::{Written, write_note};
 
+/// With more than this between two spans of recorders, in seconds, nobody recorded.
+const BLIND_AFTER_S: f64 = 3.0;
+
 /// Millions of rows would be read for a window that nobody can look at: what is older is asked for in parts.
 pub const MOST_ROWS: i64 = 20_000;

@@ -171,7 +171,6 @@ async fn checkpoint(transaction: &Transaction<'_>, horizon: Timestamp) -> Result
 /// # Errors
 /// Transient ones.
 pub async fn trim(store: &Store) -> Result<u64> {
-    const DOING: &str = "trimming the live view";
     let client = store.pooled().await?;
     let mut trimmed = 0;
     for (table, old) in [
@@ -182,21 +181,26 @@ pub async fn trim(store: &Store) -> Result<u64> {
         ("heartbeat_gaps", "until_at < now() - interval '31 days'"),
         ("consumer_lives", "last_beat < now() - interval '31 days'"),
     ] {
-        // Portions that stay far below the time-out of a statement, whatever has piled up. Rows that another consumer
-        // is trimming are left to it.
-        let portion = format!(
-            "DELETE FROM {table} WHERE ctid = ANY(ARRAY( \
-                 SELECT ctid FROM {table} WHERE {old} LIMIT {TRIM_ROWS} FOR UPDATE SKIP LOCKED))"
-        );
-        loop {
-            let removed = client.execute(&portion, &[]).await.map_err(Error::doing(DOING))?;
-            trimmed += removed;
-            if removed < TRIM_ROWS {
-                break;
-            }
-        }
+        trimmed += trim_table(&client, table, old).await?;
     }
     Ok(trimmed)
+}
+
+/// Deletes the rows of a table that are `old`, in portions that stay far below the time-out of a statement, whatever has
+/// piled up. Rows that somebody else is trimming are left to them.
+pub(crate) async fn trim_table(client: &Client, table: &str, old: &str) -> Result<u64> {
+    let portion = format!(
+        "DELETE FROM {table} WHERE ctid = ANY(ARRAY( \
+             SELECT ctid FROM {table} WHERE {old} LIMIT {TRIM_ROWS} FOR UPDATE SKIP LOCKED))"
+    );
+    let mut trimmed = 0;
+    loop {
+        let removed = client.execute(&portion, &[]).await.map_err(Error::doing("trimming what is old"))?;
+        trimmed += removed;
+        if removed < TRIM_ROWS {
+            return Ok(trimmed);
+        }
+    }
 }
 
 async fn begin(client: &mut Client) -> Result<Transaction<'_>> {

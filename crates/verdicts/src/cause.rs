@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::episode::{Episode, Marker};
-use crate::fact::{BrokersView, Entry, Facts, Kind, SessionsView};
+use crate::fact::{BrokersView, Entry, Facts, Kind, SessionsView, milliseconds, ms_between};
 use crate::lives::{Fate, Lived, Proof};
 use crate::ownership::predecessor;
 use crate::verdict::{Cause, Confidence, Ended, Evidence, Ownership};
@@ -265,13 +265,8 @@ impl<'a> Case<'a, '_> {
     }
 
     fn broker_gone(&self) -> Option<(&'a BrokersView, Vec<i32>)> {
-        let mut views: Vec<&BrokersView> = self.facts.broker_views.iter().collect();
-        views.sort_by_key(|view| (view.at, view.id));
         let (from, until) = (self.episode.first_at() - BROKER_BEFORE, self.episode.until());
-        views.windows(2).find_map(|pair| {
-            let gone: Vec<i32> = pair[0].up.iter().copied().filter(|broker| !pair[1].up.contains(broker)).collect();
-            (!gone.is_empty() && pair[1].at >= from && pair[1].not_before <= until).then_some((pair[1], gone))
-        })
+        self.facts.broker_losses().find(|(view, _)| view.at >= from && view.not_before <= until)
     }
 
     /// A static member whose next process got its partitions while nobody else was given or asked for any.
@@ -321,14 +316,8 @@ impl<'a> Case<'a, '_> {
     }
 
     fn metadata(&self) -> Option<Finding> {
-        let mut views: Vec<_> = self.facts.topic_views.iter().collect();
-        views.sort_by_key(|view| (view.at, view.id));
         let until = self.episode.until();
-        let changed = views
-            .windows(2)
-            .filter(|pair| pair[1].at <= until)
-            .rfind(|pair| (pair[0].topic_id, pair[0].partitions) != (pair[1].topic_id, pair[1].partitions))?;
-        let (old, new) = (changed[0], changed[1]);
+        let (old, new) = self.facts.topic_changes().filter(|(_, new)| new.at <= until).last()?;
         let here = self.episode.markers.iter().any(|marker| matches!(marker, Marker::Topic(_)));
         let added = self.episode.entries_of(Kind::Assigned).any(|e| e.partition.is_some_and(|p| p >= old.partitions));
         let seldom = added && self.episode.first_at().duration_since(new.at) <= METADATA_BEFORE;
@@ -406,7 +395,7 @@ impl<'a> Case<'a, '_> {
 const TOLD_BEFORE: SignedDuration = SignedDuration::from_millis(500);
 
 pub(crate) fn of_entry(entry: &Entry, what: String) -> Evidence {
-    let clock_error_ms = entry.clock_error.map(|error| error.as_secs_f64() * 1_000.0);
+    let clock_error_ms = entry.clock_error.map(milliseconds);
     Evidence { at: Some(entry.at), clock_error_ms, source: "journal".into(), fact: Some(entry.id), what }
 }
 
@@ -420,10 +409,6 @@ pub(crate) fn absent(what: String) -> Evidence {
 
 fn of_sessions(view: &SessionsView) -> Evidence {
     seen(view.at, "sessions", Some(view.id), format!("the database sessions of {} had ended", view.consumer_id))
-}
-
-fn ms_between(from: Timestamp, until: Timestamp) -> f64 {
-    until.duration_since(from).as_secs_f64() * 1_000.0
 }
 
 /// `1`, `1 and 3`, `0, 3 and 5`.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::fact::{BrokersView, Entry, Facts, GroupView, Kind, TopicView};
-use crate::lives::{Fate, Lived};
+use crate::lives::Lived;
 use crate::ownership::predecessor;
 use crate::verdict::{Ended, Ownership};
 
@@ -46,7 +46,7 @@ impl Marker<'_> {
     }
 
     /// A start is no rebalance before the group knows of it, and a refused write none at all.
-    fn is_of_group(&self) -> bool {
+    pub fn is_of_group(&self) -> bool {
         !matches!(self, Self::Journal(Entry { kind: Kind::Started | Kind::Refused | Kind::PollExceeded, .. }))
     }
 
@@ -140,19 +140,9 @@ pub(crate) fn episodes<'a>(
 fn markers(facts: &Facts) -> Vec<Marker<'_>> {
     let of_journal = |entry: &&Entry| !matches!(entry.kind, Kind::Claimed | Kind::Discarded);
     let mut markers: Vec<Marker<'_>> = facts.journal.iter().filter(of_journal).map(Marker::Journal).collect();
-    let mut views: Vec<&GroupView> = facts.group_views.iter().collect();
-    views.sort_by_key(|view| (view.at, view.id));
-    let told =
-        |view: &GroupView| (view.epoch, view.members.iter().map(|m| m.member_id.clone()).collect::<BTreeSet<_>>());
-    markers.extend(views.windows(2).filter(|pair| told(pair[0]) != told(pair[1])).map(|pair| Marker::Group(pair[1])));
-    let mut brokers: Vec<&BrokersView> = facts.broker_views.iter().collect();
-    brokers.sort_by_key(|view| (view.at, view.id));
-    let went = |pair: &&[&BrokersView]| pair[0].up.iter().any(|broker| !pair[1].up.contains(broker));
-    markers.extend(brokers.windows(2).filter(went).map(|pair| Marker::Brokers(pair[1])));
-    let mut topics: Vec<&TopicView> = facts.topic_views.iter().collect();
-    topics.sort_by_key(|view| (view.at, view.id));
-    let other = |pair: &&[&TopicView]| (pair[0].topic_id, pair[0].partitions) != (pair[1].topic_id, pair[1].partitions);
-    markers.extend(topics.windows(2).filter(other).map(|pair| Marker::Topic(pair[1])));
+    markers.extend(facts.group_changes().map(Marker::Group));
+    markers.extend(facts.broker_losses().map(|(view, _)| Marker::Brokers(view)));
+    markers.extend(facts.topic_changes().map(|(_, view)| Marker::Topic(view)));
     markers.sort_by_key(Marker::order);
     markers
 }
@@ -266,10 +256,7 @@ impl<'a> World<'a, '_> {
 
     /// Whether a process did its work at this instant: it was there, and not in one of its silences.
     fn works(&self, boot: Uuid, at: Timestamp) -> bool {
-        let there = self.lives.get(&boot).is_none_or(|lived| match lived.fate {
-            Fate::Lives => true,
-            Fate::Left(end) | Fate::Died(end) | Fate::Silent(end) => at <= end,
-        });
+        let there = self.lives.get(&boot).and_then(Lived::ended_at).is_none_or(|end| at <= end);
         there && !self.facts.silences.iter().any(|s| s.boot_id == boot && at > s.from && at < s.until)
     }
 }

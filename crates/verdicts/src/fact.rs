@@ -1,5 +1,7 @@
 //! What was seen: the input. Every time is by the database's clock, as well as it is known.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -29,21 +31,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, by the journal's names.
+    pub const NAMES: [(&str, Self); 10] = [
+        ("started", Self::Started),
+        ("assigned", Self::Assigned),
+        ("revoked", Self::Revoked),
+        ("lost", Self::Lost),
+        ("claimed", Self::Claimed),
+        ("refused", Self::Refused),
+        ("discarded", Self::Discarded),
+        ("poll_exceeded", Self::PollExceeded),
+        ("leaving", Self::Leaving),
+        ("stopped", Self::Stopped),
+    ];
+
     /// By the journal's name; `None` for kinds that say nothing of ownership.
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "started" => Self::Started,
-            "assigned" => Self::Assigned,
-            "revoked" => Self::Revoked,
-            "lost" => Self::Lost,
-            "claimed" => Self::Claimed,
-            "refused" => Self::Refused,
-            "discarded" => Self::Discarded,
-            "poll_exceeded" => Self::PollExceeded,
-            "leaving" => Self::Leaving,
-            "stopped" => Self::Stopped,
-            _ => return None,
-        })
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
     }
 }
 
@@ -244,10 +248,51 @@ pub struct Facts {
     pub session_views: Vec<SessionsView>,
     /// When nobody recorded.
     pub blind: Vec<Span>,
-    /// Batches around the claims of the journal.
-    pub batches: Vec<Batch>,
     /// Partitions with records that nobody has stored yet, as of `as_of`.
     pub waiting: Vec<i32>,
     /// What is known is known up to here.
     pub as_of: Timestamp,
+}
+
+impl Facts {
+    /// When brokers went away: what was seen then, and which.
+    pub(crate) fn broker_losses(&self) -> impl Iterator<Item = (&BrokersView, Vec<i32>)> {
+        let changes = changes(&self.broker_views, |view| (view.at, view.id));
+        changes.into_iter().filter_map(|(old, new)| {
+            let gone: Vec<i32> = old.up.iter().copied().filter(|broker| !new.up.contains(broker)).collect();
+            (!gone.is_empty()).then_some((new, gone))
+        })
+    }
+
+    /// When the topic became another one, or another size: before and after.
+    pub(crate) fn topic_changes(&self) -> impl Iterator<Item = (&TopicView, &TopicView)> {
+        let changes = changes(&self.topic_views, |view| (view.at, view.id));
+        changes.into_iter().filter(|(old, new)| (old.topic_id, old.partitions) != (new.topic_id, new.partitions))
+    }
+
+    /// When the coordinator counted other members, or another epoch.
+    pub(crate) fn group_changes(&self) -> impl Iterator<Item = &GroupView> {
+        let told = |view: &GroupView| {
+            (view.epoch, view.members.iter().map(|member| member.member_id.clone()).collect::<BTreeSet<_>>())
+        };
+        let changes = changes(&self.group_views, |view| (view.at, view.id));
+        changes.into_iter().filter(move |(old, new)| told(old) != told(new)).map(|(_, new)| new)
+    }
+}
+
+/// Each view with the one before it, by time.
+fn changes<V>(views: &[V], order: impl Fn(&V) -> (Timestamp, i64)) -> Vec<(&V, &V)> {
+    let mut views: Vec<&V> = views.iter().collect();
+    views.sort_by_key(|view| order(view));
+    views.windows(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// Milliseconds from one instant to another.
+pub(crate) fn ms_between(from: Timestamp, until: Timestamp) -> f64 {
+    milliseconds(until.duration_since(from))
+}
+
+/// As a number that JSON has.
+pub(crate) fn milliseconds(duration: SignedDuration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
 }

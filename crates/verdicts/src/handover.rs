@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::episode::{Episode, Marker};
-use crate::fact::{Batch, Facts, Kind};
+use crate::fact::{Batch, Facts, Kind, milliseconds, ms_between};
 use crate::ownership::predecessor;
 use crate::verdict::{Handover, Move, Ownership};
 
 /// A partition that kept its owner is named when a record waited for longer than this.
 const STALL: SignedDuration = SignedDuration::from_millis(500);
+/// Markers with no more than this between them are an unbroken row.
+const ROW: SignedDuration = SignedDuration::from_secs(2);
 /// How far behind the episode a stall is looked for.
 const STALLS_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
@@ -24,10 +26,19 @@ impl<'a> Ledger<'a> {
         Self { batches: batches.iter().map(|batch| ((batch.partition, batch.first_offset), batch)).collect() }
     }
 
+    fn of_partition(&self, partition: i32) -> impl Iterator<Item = &'a Batch> {
+        self.batches.range((partition, i64::MIN)..=(partition, i64::MAX)).map(|(_, batch)| *batch)
+    }
+
     /// The first batch of a claim.
     fn first(&self, owned: &Ownership) -> Option<&'a Batch> {
-        let of_partition = self.batches.range((owned.partition, i64::MIN)..=(owned.partition, i64::MAX));
-        of_partition.map(|(_, batch)| *batch).find(|batch| Some(batch.claim) == owned.claim)
+        self.of_partition(owned.partition).find(|batch| Some(batch.claim) == owned.claim)
+    }
+
+    /// When the last batch that an owner is known to have stored could be seen.
+    fn last_stored(&self, owner: &Ownership) -> Option<Timestamp> {
+        let own = self.of_partition(owner.partition).filter(|batch| Some(batch.claim) == owner.claim);
+        own.map(Batch::visible_at).max()
     }
 
     /// The batch that ends where this one begins.
@@ -61,20 +72,39 @@ pub(crate) fn handovers(
         }
         handovers.push(handover(facts, episode, ledger, predecessor(owned, new), new));
     }
-    handovers.retain(|h| h.moved != Move::Kept || h.open || h.dark_ms.is_some_and(|ms| ms >= stall_ms()));
-    handovers.extend(orphans(facts, owned, episode));
-    let stalls = stalls(facts, owned, episode, ledger);
-    handovers.extend(stalls.into_iter().filter(|stall| handovers_lack(&handovers, stall)).collect::<Vec<_>>());
+    handovers.retain(|h| h.moved != Move::Kept || h.open || h.dark_ms.is_some_and(|ms| ms >= milliseconds(STALL)));
+    handovers.extend(orphans(facts, owned, episode, ledger));
+    let mut stalls = stalls(facts, owned, episode, ledger);
+    stalls.retain(|stall| handovers.iter().all(|h| h.partition != stall.partition));
+    handovers.extend(stalls);
     handovers.sort_by_key(|h| (h.partition, h.assigned_at, h.dark_from));
     handovers
 }
 
-fn handovers_lack(handovers: &[Handover], stall: &Handover) -> bool {
-    handovers.iter().all(|h| h.partition != stall.partition)
-}
-
-fn stall_ms() -> f64 {
-    STALL.as_secs_f64() * 1_000.0
+/// A partition of which nothing more is known yet.
+fn blank(facts: &Facts, partition: i32, moved: Move) -> Handover {
+    Handover {
+        topic: facts.topic.clone(),
+        partition,
+        moved,
+        from: None,
+        to: None,
+        last_stored_at: None,
+        dark_from: None,
+        assigned_at: None,
+        claimed_at: None,
+        stored_at: None,
+        commit_times: false,
+        dark_ms: None,
+        detect_ms: None,
+        reassign_ms: None,
+        resume_ms: None,
+        quiet: false,
+        open: false,
+        waited_records: None,
+        read_twice: None,
+        refusals: 0,
+    }
 }
 
 fn handover(
@@ -111,9 +141,6 @@ fn handover(
     let claimed = in_episode(Kind::Claimed).find(|entry| entry.boot_id == new.boot_id && entry.at >= new.from);
     let discarded = in_episode(Kind::Discarded).filter(|entry| entry.boot_id != new.boot_id);
     let mut handover = Handover {
-        topic: new.topic.clone(),
-        partition: new.partition,
-        moved,
         from: old.map(|old| old.consumer_id.clone()),
         to: Some(new.consumer_id.clone()),
         last_stored_at: before.map(Batch::visible_at),
@@ -122,21 +149,18 @@ fn handover(
         claimed_at: new.claimed_at,
         stored_at: waited.map(|(_, until)| until),
         commit_times: first.is_some_and(|batch| batch.committed_at.is_some()),
-        dark_ms: None,
-        detect_ms: None,
-        reassign_ms: None,
-        resume_ms: None,
         quiet: waited.is_none() && !open,
         open,
         waited_records: claimed.and_then(|entry| entry.records),
         read_twice: discarded.map(|entry| entry.records).fold(None, |sum, n| Some(sum.unwrap_or(0) + n?)),
         refusals: u32::try_from(in_episode(Kind::Refused).count()).unwrap_or(u32::MAX),
+        ..blank(facts, new.partition, moved)
     };
     if let Some((from, until)) = waited {
         split(&mut handover, from, noticed, new.claimed_at, until);
     } else if open {
         // Its last batch is all that is known of when it became dark.
-        let from = old.and_then(|old| last_stored(facts, old)).unwrap_or(noticed);
+        let from = old.and_then(|old| ledger.last_stored(old)).unwrap_or(noticed);
         handover.dark_from = Some(from);
         split(&mut handover, from, noticed, new.claimed_at, facts.as_of);
     }
@@ -148,41 +172,27 @@ fn split(handover: &mut Handover, from: Timestamp, noticed: Timestamp, claimed: 
     let until = until.max(from);
     let noticed = noticed.clamp(from, until);
     let claimed = claimed.unwrap_or(until).clamp(noticed, until);
-    let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1_000.0;
-    handover.dark_ms = Some(ms(from, until));
-    handover.detect_ms = Some(ms(from, noticed));
-    handover.reassign_ms = Some(ms(noticed, claimed));
-    handover.resume_ms = Some(ms(claimed, until));
+    handover.dark_ms = Some(ms_between(from, until));
+    handover.detect_ms = Some(ms_between(from, noticed));
+    handover.reassign_ms = Some(ms_between(noticed, claimed));
+    handover.resume_ms = Some(ms_between(claimed, until));
 }
 
 /// When the group first acted in what led to this assignment: the first marker of an unbroken row before it.
 fn noticed(episode: &Episode<'_>, assigned: Timestamp) -> Timestamp {
-    const ROW: SignedDuration = SignedDuration::from_secs(2);
     let mut first = assigned;
-    for marker in episode.markers.iter().rev().filter(|marker| marker.at() <= assigned) {
-        let acts = match marker {
-            Marker::Journal(entry) => !matches!(entry.kind, Kind::Started | Kind::Refused | Kind::PollExceeded),
-            _ => true,
-        };
-        if !acts {
-            continue;
-        }
-        if first.duration_since(marker.at()) > ROW {
+    let before = episode.markers.iter().rev().filter(|marker| marker.at() <= assigned && marker.is_of_group());
+    for at in before.map(Marker::at) {
+        if first.duration_since(at) > ROW {
             break;
         }
-        first = marker.at();
+        first = at;
     }
     first
 }
 
-/// The last batch that an owner is known to have stored.
-fn last_stored(facts: &Facts, owner: &Ownership) -> Option<Timestamp> {
-    let own = facts.batches.iter().filter(|b| b.partition == owner.partition && Some(b.claim) == owner.claim);
-    own.map(Batch::visible_at).max()
-}
-
 /// Partitions that somebody had, and nobody has at the end.
-fn orphans(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>) -> Vec<Handover> {
+fn orphans(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>, ledger: &Ledger<'_>) -> Vec<Handover> {
     let (from, until) = (episode.first_at(), episode.until());
     let mut orphans = Vec::new();
     for old in owned.iter().filter(|o| o.until.is_some_and(|end| end >= from && end <= until)) {
@@ -198,26 +208,11 @@ fn orphans(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>) -> Vec<Han
         }
         let dark = facts.waiting.contains(&old.partition) && episode.open;
         let mut orphan = Handover {
-            topic: old.topic.clone(),
-            partition: old.partition,
-            moved: Move::Orphaned,
             from: Some(old.consumer_id.clone()),
-            to: None,
-            last_stored_at: last_stored(facts, old),
-            dark_from: None,
-            assigned_at: None,
-            claimed_at: None,
-            stored_at: None,
-            commit_times: false,
-            dark_ms: None,
-            detect_ms: None,
-            reassign_ms: None,
-            resume_ms: None,
+            last_stored_at: ledger.last_stored(old),
             quiet: !dark,
             open: dark,
-            waited_records: None,
-            read_twice: None,
-            refusals: 0,
+            ..blank(facts, old.partition, Move::Orphaned)
         };
         if dark {
             let since = orphan.last_stored_at.unwrap_or(end);
@@ -233,7 +228,7 @@ fn orphans(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>) -> Vec<Han
 fn stalls(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>, ledger: &Ledger<'_>) -> Vec<Handover> {
     let (from, until) = (episode.first_at(), episode.until() + STALLS_AFTER);
     let mut worst: BTreeMap<i32, (&Batch, Timestamp, Timestamp)> = BTreeMap::new();
-    for batch in facts.batches.iter().filter(|b| b.visible_at() >= from && b.stored_at <= until) {
+    for &batch in ledger.batches.values().filter(|b| b.visible_at() >= from && b.stored_at <= until) {
         let Some((since, end)) = ledger.waited(batch) else { continue };
         // Its owner before this batch must be known: what a hand-over was is told by it.
         let same = ledger.before(batch).is_some_and(|before| before.claim == batch.claim);
@@ -248,9 +243,6 @@ fn stalls(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>, ledger: &Le
     let stall = |(batch, since, end): (&Batch, Timestamp, Timestamp)| {
         let owner = owned.iter().find(|o| o.claim == Some(batch.claim));
         let mut stall = Handover {
-            topic: facts.topic.clone(),
-            partition: batch.partition,
-            moved: Move::Kept,
             from: Some(batch.consumer_id.clone()),
             to: Some(batch.consumer_id.clone()),
             last_stored_at: ledger.before(batch).map(Batch::visible_at),
@@ -259,15 +251,7 @@ fn stalls(facts: &Facts, owned: &[Ownership], episode: &Episode<'_>, ledger: &Le
             claimed_at: owner.and_then(|owner| owner.claimed_at),
             stored_at: Some(end),
             commit_times: batch.committed_at.is_some(),
-            dark_ms: None,
-            detect_ms: None,
-            reassign_ms: None,
-            resume_ms: None,
-            quiet: false,
-            open: false,
-            waited_records: None,
-            read_twice: None,
-            refusals: 0,
+            ..blank(facts, batch.partition, Move::Kept)
         };
         split(&mut stall, since, episode.noticed_at(), Some(episode.noticed_at()), end);
         stall

@@ -25,11 +25,11 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::episode::{Episode, Marker};
-use crate::fact::Facts;
+use crate::fact::{Batch, Facts};
 use crate::fewest::fewest;
 use crate::handover::Ledger;
 use crate::lives::{Fate, Lived};
-pub use crate::story::{duration, markdown, title};
+pub use crate::story::{duration, markdown};
 pub use crate::verdict::{Cause, Confidence, Ended, Evidence, Handover, Move, Ownership, Rebalance};
 
 /// What the facts amount to.
@@ -41,34 +41,46 @@ pub struct Verdicts {
     pub rebalances: Vec<Rebalance>,
 }
 
-/// Around each rebalance: when batches matter to it.
-pub fn windows(facts: &Facts) -> Vec<(Timestamp, Timestamp)> {
-    const MARGIN: SignedDuration = SignedDuration::from_secs(3);
-    let lives = lives::lives(facts);
-    let owned = ownership::ownership(facts, &lives);
-    let episodes = episode::episodes(facts, &lives, &owned);
-    episodes.iter().map(|episode| (episode.first_at() - MARGIN, episode.until() + MARGIN)).collect()
+/// The rebalances before they are judged: what can be told without the ledger, and what of that is needed.
+pub struct Outline<'a> {
+    facts: &'a Facts,
+    lives: BTreeMap<Uuid, Lived<'a>>,
+    owned: Vec<Ownership>,
+    episodes: Vec<Episode<'a>>,
 }
 
-/// Judges everything that was seen.
-pub fn judge(facts: &Facts) -> Verdicts {
-    let lives = lives::lives(facts);
-    let ownership = ownership::ownership(facts, &lives);
-    let episodes = episode::episodes(facts, &lives, &ownership);
-    let ledger = Ledger::new(&facts.batches);
-    let court = Court { facts, lives: &lives, owned: &ownership, ledger: &ledger };
-    let ids: Vec<String> = episodes.iter().map(|episode| id(facts, episode)).collect();
-    let mut known = BTreeSet::new();
-    let mut rebalances = Vec::new();
-    for (episode, own_id) in episodes.iter().zip(&ids) {
-        let mut rebalance = court.rebalance(episode, own_id);
-        rebalance.part_of = episode.part_of.map(|whole| ids[whole].clone());
-        rebalance.generations_unseen = unseen(&known, &rebalance.generations);
-        known.extend(rebalance.generations.iter().copied());
-        rebalance.story = story::story(&rebalance);
-        rebalances.push(rebalance);
+impl<'a> Outline<'a> {
+    /// Of everything that was seen.
+    pub fn of(facts: &'a Facts) -> Self {
+        let lives = lives::lives(facts);
+        let owned = ownership::ownership(facts, &lives);
+        let episodes = episode::episodes(facts, &lives, &owned);
+        Self { facts, lives, owned, episodes }
     }
-    Verdicts { ownership, rebalances }
+
+    /// Around each rebalance: when batches matter to it.
+    pub fn windows(&self) -> Vec<(Timestamp, Timestamp)> {
+        const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+        self.episodes.iter().map(|episode| (episode.first_at() - MARGIN, episode.until() + MARGIN)).collect()
+    }
+
+    /// Judges, with the batches around the rebalances and the claims; their order does not matter.
+    pub fn judged(&self, batches: &[Batch]) -> Verdicts {
+        let ledger = Ledger::new(batches);
+        let court = Court { facts: self.facts, lives: &self.lives, owned: &self.owned, ledger: &ledger };
+        let ids: Vec<String> = self.episodes.iter().map(|episode| id(self.facts, episode)).collect();
+        let mut known = BTreeSet::new();
+        let mut rebalances = Vec::new();
+        for (episode, own_id) in self.episodes.iter().zip(&ids) {
+            let mut rebalance = court.rebalance(episode, own_id);
+            rebalance.part_of = episode.part_of.map(|whole| ids[whole].clone());
+            rebalance.generations_unseen = unseen(&known, &rebalance.generations);
+            known.extend(rebalance.generations.iter().copied());
+            rebalance.story = story::story(&rebalance);
+            rebalances.push(rebalance);
+        }
+        Verdicts { ownership: self.owned.clone(), rebalances }
+    }
 }
 
 /// `<group>@<when it was noticed>`, to the millisecond.
@@ -101,7 +113,6 @@ impl<'a> Court<'a, '_> {
         let (before, after) = (episode.first_at() - TICK, episode.until());
         let (members_before, members_after) = (self.members(before), self.members(after));
         let began_at = finding.began_at.min(episode.noticed_at());
-        let two_owners: f64 = ownership::overlaps(self.owned, began_at, after + TICK).iter().map(|(_, ms)| ms).sum();
         let mut evidence = finding.evidence;
         evidence.extend(self.what_followed(episode));
         evidence.sort_by_key(|evidence| (evidence.at.is_none(), evidence.at));
@@ -130,7 +141,7 @@ impl<'a> Court<'a, '_> {
             waited_records: handovers.iter().filter_map(|h| h.waited_records).sum(),
             read_twice: handovers.iter().filter_map(|h| h.read_twice).sum(),
             refusals: u32::try_from(episode.entries_of(fact::Kind::Refused).count()).unwrap_or(u32::MAX),
-            two_owners_ms: two_owners,
+            two_owners_ms: ownership::two_owners_ms(self.owned, began_at, after + TICK),
             blind_ms: self.blind(began_at, after),
             disagreements: self.disagreements(episode),
             handovers,
@@ -248,7 +259,7 @@ impl<'a> Court<'a, '_> {
                     let members = cause::numbers(&view.members.iter().map(|m| m.client_id.clone()).collect::<Vec<_>>());
                     let members = if members.is_empty() { "nobody".to_owned() } else { members };
                     let what = format!("the coordinator's group: {members}{epoch}, {}", view.state);
-                    let error = view.at.duration_since(view.not_before).as_secs_f64() * 1_000.0;
+                    let error = fact::ms_between(view.not_before, view.at);
                     evidence.push(Evidence {
                         clock_error_ms: Some(error),
                         ..cause::seen(view.at, "coordinator", Some(view.id), what)

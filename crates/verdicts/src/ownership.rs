@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::fact::{Entry, Facts, Kind};
+use crate::fact::{Entry, Facts, Kind, ms_between};
 use crate::lives::{Fate, Lived};
 use crate::verdict::{Ended, Ownership};
 
@@ -118,29 +118,23 @@ pub(crate) fn predecessor<'a>(owned: &'a [Ownership], of: &Ownership) -> Option<
     earlier.filter(|o| o.claimed_at.is_some()).max_by_key(|o| (o.from, o.fact))
 }
 
-/// Times in which two processes took themselves for the owner of a partition: the interval that came first, and how
-/// long. What clocks may be wrong by is left out.
-pub(crate) fn overlaps(owned: &[Ownership], from: Timestamp, until: Timestamp) -> Vec<(&Ownership, f64)> {
-    let mut found = Vec::new();
+/// Milliseconds for which two processes took themselves for the owner of a partition, over all of them. What clocks may
+/// be wrong by is left out.
+pub(crate) fn two_owners_ms(owned: &[Ownership], from: Timestamp, until: Timestamp) -> f64 {
+    let mut sum = 0.0;
     for (i, first) in owned.iter().enumerate() {
         // Only who was told late can have gone on.
-        if first.ended != Some(Ended::Lost) {
-            continue;
-        }
-        let Some(end) = first.until else { continue };
-        for second in &owned[i + 1..] {
-            if second.partition != first.partition || second.boot_id == first.boot_id {
-                continue;
-            }
+        let (Some(Ended::Lost), Some(end)) = (first.ended, first.until) else { continue };
+        let others = owned[i + 1..].iter().filter(|o| o.partition == first.partition && o.boot_id != first.boot_id);
+        for second in others {
             let begin = second.from.max(first.from).max(from);
-            let common = end.min(second.until.unwrap_or(end)).min(until).duration_since(begin);
-            let ms = common.as_secs_f64() * 1_000.0;
+            let ms = ms_between(begin, end.min(second.until.unwrap_or(end)).min(until));
             if ms > CLOCK_TOLERANCE_MS {
-                found.push((first, ms));
+                sum += ms;
             }
         }
     }
-    found
+    sum
 }
 
 /// Less than this is not an overlap: clocks differ.

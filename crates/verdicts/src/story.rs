@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::cause::numbers;
+use crate::fact::ms_between;
 use crate::verdict::{Cause, Confidence, Handover, Move, Rebalance};
 
 /// The story: what happened, when it was noticed, what moved where, how long it was dark, what was lost.
@@ -62,7 +63,7 @@ fn its(many: bool) -> &'static str {
 }
 
 fn noticed(rebalance: &Rebalance) -> String {
-    let after = rebalance.noticed_at.duration_since(rebalance.began_at).as_secs_f64() * 1_000.0;
+    let after = ms_between(rebalance.began_at, rebalance.noticed_at);
     match rebalance.cause {
         Cause::Crash | Cause::SessionTimedOut | Cause::BrokerLost => {
             format!("Noticed after {}.", duration(after.max(0.0)))
@@ -221,7 +222,7 @@ pub fn markdown(rebalance: &Rebalance) -> String {
 }
 
 /// A cause as a title.
-pub fn title(cause: Cause) -> &'static str {
+fn title(cause: Cause) -> &'static str {
     match cause {
         Cause::Crash => "Crash",
         Cause::CleanLeave => "Clean leave",

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use millrace_verdicts::fact::{Batch, BrokersView, Entry, Facts, Kind, Life, SessionsView, Silence, Span};
-use millrace_verdicts::{Cause, Confidence, Ended, Move, Rebalance, judge};
+use millrace_verdicts::{Cause, Confidence, Ended, Move, Outline, Rebalance, Verdicts};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -19,26 +19,28 @@ fn claim(boot: u128, partition: i32) -> Uuid {
 }
 
 /// A group of processes: number `n` is `consumer-n`, its boot id is `n`, and that of its next process `n + 10`.
-struct World(Facts);
+struct World(Facts, Vec<Batch>);
 
 impl World {
     fn new() -> Self {
-        Self(Facts {
-            group_id: "g".into(),
-            topic: "t".into(),
-            carried: Vec::new(),
-            journal: Vec::new(),
-            lives: Vec::new(),
-            silences: Vec::new(),
-            group_views: Vec::new(),
-            broker_views: Vec::new(),
-            topic_views: Vec::new(),
-            session_views: Vec::new(),
-            blind: Vec::new(),
-            batches: Vec::new(),
-            waiting: Vec::new(),
-            as_of: at(0),
-        })
+        Self(
+            Facts {
+                group_id: "g".into(),
+                topic: "t".into(),
+                carried: Vec::new(),
+                journal: Vec::new(),
+                lives: Vec::new(),
+                silences: Vec::new(),
+                group_views: Vec::new(),
+                broker_views: Vec::new(),
+                topic_views: Vec::new(),
+                session_views: Vec::new(),
+                blind: Vec::new(),
+                waiting: Vec::new(),
+                as_of: at(0),
+            },
+            Vec::new(),
+        )
     }
 
     fn life(&mut self, n: u128, first_ms: i64, last_ms: i64) {
@@ -80,9 +82,9 @@ impl World {
             self.says(n, ms, Kind::Assigned, Some(partition));
             self.says(n, ms + 20, Kind::Claimed, Some(partition));
             for stored in (ms + 50..until_ms).step_by(1_000) {
-                let last = self.0.batches.iter().filter(|b| b.partition == partition).map(|b| b.next_offset).max();
+                let last = self.1.iter().filter(|b| b.partition == partition).map(|b| b.next_offset).max();
                 let first = last.unwrap_or(0);
-                self.0.batches.push(Batch {
+                self.1.push(Batch {
                     partition,
                     claim: claim(n, partition),
                     consumer_id: format!("consumer-{}", n % 10),
@@ -101,9 +103,13 @@ impl World {
         }
     }
 
+    fn verdicts(&self) -> Verdicts {
+        Outline::of(&self.0).judged(&self.1)
+    }
+
     fn judged(&mut self, as_of_ms: i64) -> Vec<Rebalance> {
         self.0.as_of = at(as_of_ms);
-        judge(&self.0).rebalances
+        self.verdicts().rebalances
     }
 }
 
@@ -179,7 +185,7 @@ fn a_silent_process_is_not_called_dead_and_its_waking_makes_it_certain() {
     let after = world.judged(85_000);
     let revised = after.iter().find(|rebalance| rebalance.id == before.id).expect("under the same id");
     assert_eq!((revised.cause, revised.confidence), (Cause::SessionTimedOut, Confidence::Certain));
-    let owned = judge(&world.0).ownership;
+    let owned = world.verdicts().ownership;
     let lost = owned.iter().find(|o| o.partition == 0 && o.boot_id == boot(1)).expect("its interval");
     assert_eq!(
         (lost.until, lost.ended),
@@ -280,7 +286,7 @@ proptest! {
         let mut state = seed | 1;
         let mut shuffle = |n: usize| { state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); (state >> 33) as usize % n };
         for i in (1..world.0.journal.len()).rev() { world.0.journal.swap(i, shuffle(i + 1)); }
-        for i in (1..world.0.batches.len()).rev() { world.0.batches.swap(i, shuffle(i + 1)); }
+        for i in (1..world.1.len()).rev() { world.1.swap(i, shuffle(i + 1)); }
         world.0.lives.reverse();
         prop_assert_eq!(world.judged(250_000), ordered);
     }
@@ -291,7 +297,7 @@ fn judging_from_a_quiet_instant_on_gives_what_judging_everything_gives() {
     let mut world = busy();
     let all = world.judged(250_000);
     let cut = at(150_000);
-    let owned = judge(&world.0).ownership;
+    let owned = world.verdicts().ownership;
     world.0.carried = owned
         .into_iter()
         .filter(|o| o.from < cut && o.until.is_none_or(|until| until >= cut))

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use testkit::{Process, wait_until};
 
-use super::process::{id, owned_by};
+use super::process::{any_protocol, id, owned_by};
 use super::trial::Trial;
 use super::{Hits, Scenario};
 use crate::plant::{Settings, Site};
@@ -198,10 +198,7 @@ fn summary(verdict: &Value) -> String {
 
 /// The three ways to be a group, by the seed.
 fn protocol(rng: &mut StdRng) -> Settings {
-    let (protocol, assignor) =
-        [("consumer", "cooperative-sticky"), ("classic", "cooperative-sticky"), ("classic", "range")]
-            [rng.random_range(0..3)];
-    Settings { protocol, assignor, session_ms: 6_000, ..Settings::default() }
+    Settings { session_ms: 6_000, ..any_protocol(rng) }
 }
 
 fn one(cause: &'static str, number: usize) -> (&'static str, Vec<String>) {

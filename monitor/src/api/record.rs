@@ -312,6 +312,7 @@ fn filter(query: &Query) -> Result<Filter, String> {
         until: instant(query, "to")?,
         cursor,
         limit: whole_number(query, "limit", PAGE.0, 1..=PAGE.1)?,
+        evidence: false,
     })
 }
 

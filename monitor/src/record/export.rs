@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use store::Store;
-use store::flight_recorder::{
-    self as recorded, Cursor, Filter, drills, filtered, notes, owned_between, rebalance, slots,
-};
+use store::flight_recorder::{self as recorded, Cursor, Filter, drills, filtered, notes, owned_between, slots};
 use verdicts::Rebalance;
 
 use super::Drill;
@@ -59,15 +57,13 @@ pub struct Owned {
 /// # Errors
 /// Transient ones.
 pub async fn export(store: &Store, from: Timestamp, to: Timestamp) -> store::Result<Export> {
-    let mut filter = Filter { from: Some(from), until: Some(to), limit: PAGE, ..Filter::default() };
+    let mut filter = Filter { from: Some(from), until: Some(to), limit: PAGE, evidence: true, ..Filter::default() };
     let mut rebalances = Vec::new();
     loop {
         let page: Vec<Rebalance> = filtered(store, &filter).await?.into_iter().filter_map(parsed).collect();
         let Some(last) = page.last() else { break };
         filter.cursor = Some(Cursor { noticed_at: last.noticed_at, id: last.id.clone() });
-        for brief in page {
-            rebalances.extend(rebalance(store, &brief.id).await?.and_then(parsed));
-        }
+        rebalances.extend(page);
     }
     rebalances.reverse();
     let mut told = Vec::new();

@@ -14,7 +14,7 @@ use store::Store;
 use store::event_stream::Recorder;
 use store::flight_recorder::{Earliest, News, carried_cut, known_groups, load, load_batches, news};
 use tokio::time::{Duration, Instant};
-use verdicts::{Rebalance, judge, windows};
+use verdicts::{Outline, Rebalance};
 
 use crate::facts::Facts;
 
@@ -84,10 +84,10 @@ impl Judge {
                 continue;
             };
             let cut = carried_cut(store, &group, pending.from - BEFORE_NEWS).await?;
-            let mut case = load(store, &group, topic, cut, waiting(facts)).await?;
-            let windows = windows(&case);
-            load_batches(store, &mut case, &windows).await?;
-            let verdicts = judge(&case);
+            let case = load(store, &group, topic, cut, waiting(facts)).await?;
+            let outline = Outline::of(&case);
+            let batches = load_batches(store, &case, &outline.windows()).await?;
+            let verdicts = outline.judged(&batches);
             let kept = recorder.keep(&group, topic, cut, &verdicts).await?;
             pending.open = verdicts.rebalances.iter().any(|rebalance| rebalance.open);
             pending.due = now + AGAIN;

@@ -14,9 +14,26 @@ use crate::facts::Facts;
 #[derive(Default)]
 pub struct Observer {
     last: HashMap<(&'static str, String), Value>,
-    /// When the cluster was asked before its latest answer.
-    surveyed_at: (Option<Timestamp>, Option<Timestamp>),
-    counted_at: Option<Instant>,
+    cluster: Asked,
+    database: Asked,
+}
+
+/// When a source was asked for its latest answer, and for the one before it.
+#[derive(Default)]
+struct Asked {
+    before: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+impl Asked {
+    /// Milliseconds before `now` that an answer was asked for, and that it was still otherwise.
+    fn age_ms(&mut self, asked_at: Timestamp, now: Timestamp) -> (i64, i64) {
+        if self.last != Some(asked_at) {
+            (self.before, self.last) = (self.last, Some(asked_at));
+        }
+        let since = |at: Timestamp| i64::try_from(now.duration_since(at).as_millis()).unwrap_or(0).max(0);
+        (since(asked_at), self.before.map_or(0, since).max(since(asked_at)))
+    }
 }
 
 impl Observer {
@@ -31,7 +48,7 @@ impl Observer {
         observer
     }
 
-    /// What has changed of groups, cluster and topic.
+    /// What has changed of groups, cluster, topic and consumers' sessions.
     pub fn observe(&mut self, facts: &Facts, topic: &str, now: Timestamp) -> Vec<Observation> {
         let mut changes = Vec::new();
         for (group, answer) in facts.groups.iter() {
@@ -40,29 +57,25 @@ impl Observer {
             changes.extend(self.changed("group", group, body, age));
         }
         if let Some((asked_at, survey)) = &facts.cluster.answer {
-            if self.surveyed_at.1 != Some(*asked_at) {
-                self.surveyed_at = (self.surveyed_at.1, Some(*asked_at));
-            }
-            let since = |at: Timestamp| i64::try_from(now.duration_since(at).as_millis()).unwrap_or(0).max(0);
-            let age = (since(*asked_at), self.surveyed_at.0.map_or(0, since).max(since(*asked_at)));
+            let age = self.cluster.age_ms(*asked_at, now);
             changes.extend(self.changed("brokers", &survey.cluster_id, brokers(survey), age));
             let body = json!({ "topic_id": survey.topic_id, "partitions": survey.partitions.len() });
             changes.extend(self.changed("topic", topic, body, age));
         }
+        if let Some((asked_at, tables)) = &facts.database.answer {
+            let age = self.database.age_ms(*asked_at, now);
+            let counted = tables.consumers.iter().filter_map(|row| self.counted(&row.consumer_id, row.sessions, age));
+            changes.extend(counted.collect::<Vec<_>>());
+        }
         changes
     }
 
-    /// Whose sessions have come to none, or are there again.
-    pub fn count(&mut self, sessions: Vec<(String, i64)>) -> Vec<Observation> {
-        let age = (0, self.counted_at.map_or(0, millis));
-        self.counted_at = Some(Instant::now());
-        let changed = sessions.into_iter().filter_map(|(consumer, sessions)| {
-            let known = self.last.get(&("sessions", consumer.clone())).and_then(|body| body["sessions"].as_i64());
-            // How many there are changes all the time; whether there are any is what tells.
-            let same = known.is_some_and(|known| (known == 0) == (sessions == 0));
-            if same { None } else { self.changed("sessions", &consumer, json!({ "sessions": sessions }), age) }
-        });
-        changed.collect()
+    /// Sessions that have come to none, or are there again. How many there are changes all the time; whether there are
+    /// any is what tells.
+    fn counted(&mut self, consumer: &str, sessions: i64, age_ms: (i64, i64)) -> Option<Observation> {
+        let known = self.last.get(&("sessions", consumer.to_owned())).and_then(|body| body["sessions"].as_i64());
+        let same = known.is_some_and(|known| (known == 0) == (sessions == 0));
+        if same { None } else { self.changed("sessions", consumer, json!({ "sessions": sessions }), age_ms) }
     }
 
     fn changed(&mut self, kind: &'static str, subject: &str, body: Value, age_ms: (i64, i64)) -> Option<Observation> {

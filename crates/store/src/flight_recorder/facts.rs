@@ -9,6 +9,7 @@ use verdicts::fact::{
     Batch, BrokersView, Entry, Facts, GroupView, Kind, Life, Member, SessionsView, Silence, Span, TopicView,
 };
 
+use super::BLIND_AFTER_S;
 use super::verdicts::ownership_of;
 use crate::connect::Store;
 use crate::error::{Error, Result};
@@ -149,13 +150,13 @@ pub async fn load(store: &Store, group_id: &str, topic: &str, cut: Timestamp, wa
     .await?;
     let carried: Vec<Ownership> = carried.iter().map(|row| reopened(ownership_of(row), cut)).collect();
     let boots: Vec<Uuid> = carried.iter().map(|owned| owned.boot_id).collect();
+    let kinds = Kind::NAMES.map(|(name, _)| name);
     let journal = ask(
         "SELECT id, occurred_at, clock_error_us, consumer_id, boot_id, boot_sequence, event_type, partition_number, protocol, \
                 generation, member_id, claim, kafka_offset, records, detail \
            FROM rebalancing_events WHERE group_id = $1 AND topic = $2 AND occurred_at >= $3 \
-            AND event_type IN ('started', 'assigned', 'revoked', 'lost', 'claimed', 'refused', 'discarded', 'poll_exceeded', \
-                               'leaving', 'stopped') ORDER BY occurred_at LIMIT $4",
-        &[&group_id, &topic, &cut, &MOST],
+            AND event_type = ANY($5) ORDER BY occurred_at LIMIT $4",
+        &[&group_id, &topic, &cut, &MOST, &kinds.as_slice()],
     )
     .await?;
     let lives = ask(
@@ -198,7 +199,6 @@ pub async fn load(store: &Store, group_id: &str, topic: &str, cut: Timestamp, wa
         topic_views: Vec::new(),
         session_views: Vec::new(),
         blind: spans.windows(2).filter_map(between).collect(),
-        batches: Vec::new(),
         waiting,
         as_of,
     };
@@ -208,16 +208,16 @@ pub async fn load(store: &Store, group_id: &str, topic: &str, cut: Timestamp, wa
     Ok(facts)
 }
 
-/// Adds the batches that matter: those that begin where a claim did, what was stored before each, and all around the
-/// rebalances.
+/// The batches that matter to a group's facts: those that begin where a claim did, what was stored before each, and all
+/// in these windows.
 ///
 /// # Errors
 /// Transient ones.
-pub async fn load_batches(store: &Store, facts: &mut Facts, windows: &[(Timestamp, Timestamp)]) -> Result<()> {
+pub async fn load_batches(store: &Store, facts: &Facts, windows: &[(Timestamp, Timestamp)]) -> Result<Vec<Batch>> {
     const COLUMNS: &str = "l.partition_number, l.claim, l.consumer_id, l.first_offset, l.next_offset, l.stored_at, \
-        CASE WHEN current_setting('track_commit_timestamp')::boolean THEN pg_xact_commit_timestamp(l.xmin) END, l.first_append_at";
+                           l.committed_at, l.first_append_at";
     if windows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (from, until): (Vec<Timestamp>, Vec<Timestamp>) = windows.iter().copied().unzip();
     let claims = facts.journal.iter().filter(|entry| entry.kind == Kind::Claimed);
@@ -230,25 +230,18 @@ pub async fn load_batches(store: &Store, facts: &mut Facts, windows: &[(Timestam
     let statement = client
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM unnest($1::timestamptz[], $2::timestamptz[]) AS w(a, b) \
-               JOIN batch_ledger l ON l.stored_at >= w.a AND l.stored_at <= w.b \
+               JOIN batch_ledger_commits l ON l.stored_at >= w.a AND l.stored_at <= w.b \
               WHERE l.log_id = ANY($3) AND l.kind = 'batch' \
-              UNION SELECT {COLUMNS} FROM unnest($4::int[], $5::bigint[]) AS c(partition_number, at_offset), \
-                LATERAL (SELECT target, log_id FROM stored_offsets o WHERE o.log_id = ANY($3) \
-                          AND o.partition_number = c.partition_number) AS t, \
-                LATERAL (SELECT *, xmin FROM batch_ledger b WHERE b.target = t.target AND b.log_id = t.log_id \
-                          AND b.partition_number = c.partition_number AND b.first_offset = c.at_offset AND b.kind = 'batch') AS l \
-              UNION SELECT {COLUMNS} FROM unnest($4::int[], $5::bigint[]) AS c(partition_number, at_offset), \
-                LATERAL (SELECT target, log_id FROM stored_offsets o WHERE o.log_id = ANY($3) \
-                          AND o.partition_number = c.partition_number) AS t, \
-                LATERAL (SELECT *, xmin FROM batch_ledger b WHERE b.target = t.target AND b.log_id = t.log_id \
-                          AND b.partition_number = c.partition_number AND b.first_offset < c.at_offset AND b.kind = 'batch' \
-                          ORDER BY b.first_offset DESC LIMIT 1) AS l LIMIT $6"
+              UNION SELECT {COLUMNS} FROM unnest($4::int[], $5::bigint[]) AS c(partition_number, at_offset) \
+                JOIN stored_offsets o ON o.log_id = ANY($3) AND o.partition_number = c.partition_number, \
+                LATERAL (SELECT * FROM batch_ledger_commits b WHERE b.target = o.target AND b.log_id = o.log_id \
+                          AND b.partition_number = o.partition_number AND b.first_offset <= c.at_offset AND b.kind = 'batch' \
+                          ORDER BY b.first_offset DESC LIMIT 2) AS l LIMIT $6"
         ))
         .await
         .map_err(Error::doing(DOING))?;
     let rows = client.query(&statement, &[&from, &until, &logs, &partitions, &offsets, &MOST]).await;
-    facts.batches = rows.map_err(Error::doing(DOING))?.iter().map(batch).collect();
-    Ok(())
+    Ok(rows.map_err(Error::doing(DOING))?.iter().map(batch).collect())
 }
 
 /// What lasted at the cut is told by what comes behind it.
@@ -311,7 +304,7 @@ fn batch(row: &Row) -> Batch {
 /// Between two spans of recorders nothing was seen.
 fn between(pair: &[Row]) -> Option<Span> {
     let (end, next): (Timestamp, Timestamp) = (pair[0].get(1), pair[1].get(0));
-    (next.duration_since(end) > SignedDuration::from_secs(3)).then_some(Span { from: end, until: Some(next) })
+    (next.duration_since(end).as_secs_f64() > BLIND_AFTER_S).then_some(Span { from: end, until: Some(next) })
 }
 
 fn view(row: &Row, facts: &mut Facts) {

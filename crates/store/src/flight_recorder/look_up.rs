@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 use verdicts::Ownership;
 
-use super::MOST_ROWS;
 use super::verdicts::ownership_of;
+use super::{BLIND_AFTER_S, MOST_ROWS};
 use crate::connect::Store;
 use crate::error::{Error, Result};
 
@@ -39,6 +39,8 @@ pub struct Filter {
     pub cursor: Option<Cursor>,
     /// At most.
     pub limit: i64,
+    /// With their evidence; without it, the list is empty.
+    pub evidence: bool,
 }
 
 /// The last rebalance of a page.
@@ -215,7 +217,7 @@ pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
     let cursor = filter.cursor.as_ref();
     let rows = ask(
         store,
-        "SELECT verdict - 'evidence' || '{\"evidence\": []}' FROM rebalances \
+        "SELECT CASE WHEN $8 THEN verdict ELSE verdict - 'evidence' || '{\"evidence\": []}' END FROM rebalances \
           WHERE part_of IS NULL AND ($1::text IS NULL OR group_id = $1) AND ($2::text IS NULL OR cause = $2) \
             AND noticed_at >= coalesce($3::timestamptz, '-infinity') AND noticed_at < coalesce($4::timestamptz, 'infinity') \
             AND ($5::timestamptz IS NULL OR (noticed_at, id) < ($5, $6)) \
@@ -228,6 +230,7 @@ pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
             &cursor.map(|cursor| cursor.noticed_at),
             &cursor.map(|cursor| cursor.id.as_str()),
             &filter.limit,
+            &filter.evidence,
         ],
     )
     .await?;
@@ -485,9 +488,13 @@ pub async fn blind_spans(
         SELECT until_at, next_at FROM (
             SELECT until_at, lead(from_at) OVER (ORDER BY from_at) AS next_at FROM recorder_spans
              WHERE until_at >= $1::timestamptz - interval '31 days') spans
-         WHERE coalesce(next_at, clock_timestamp()) - until_at > interval '3 s' AND until_at <= $2
+         WHERE coalesce(next_at, clock_timestamp()) - until_at > $3::float8 * interval '1 s' AND until_at <= $2
            AND coalesce(next_at, 'infinity') >= $1 ORDER BY until_at LIMIT 5000";
-    Ok(ask(store, statement, &[&from, &until]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(ask(store, statement, &[&from, &until, &BLIND_AFTER_S])
+        .await?
+        .iter()
+        .map(|row| (row.get(0), row.get(1)))
+        .collect())
 }
 
 /// Brokers that the cluster did not list, within a time: broker, from, until.

@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
+use super::BLIND_AFTER_S;
 use crate::connect::Store;
 use crate::error::{Error, Result};
 use crate::event_stream::Recorder;
-
-/// Two spans of recorders are one when there is no more than this between them, in seconds.
-const BLIND_AFTER_S: f64 = 3.0;
+use crate::retention::trim_table;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,25 +121,6 @@ impl Recorder {
         Ok(())
     }
 
-    /// How many sessions each of these consumers has with this database: their application names begin with it.
-    ///
-    /// # Errors
-    /// Transient ones.
-    pub async fn sessions(&self, consumers: &[String]) -> Result<Vec<(String, i64)>> {
-        const DOING: &str = "counting the consumers' sessions";
-        let rows = self
-            .client()
-            .query(
-                "SELECT c.name, count(a.pid) FROM unnest($1::text[]) AS c(name) \
-                   LEFT JOIN pg_stat_activity a ON a.application_name = left(c.name, 63) \
-                    AND a.datname = current_database() GROUP BY 1",
-                &[&consumers],
-            )
-            .await
-            .map_err(Error::doing(DOING))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-    }
-
     /// Gives every consumer that has none a slot, and tells it on the stream.
     ///
     /// # Errors
@@ -192,11 +172,7 @@ impl Recorder {
             ("drills", "began_at"),
             ("lag_samples", "at"),
         ] {
-            let statement = format!(
-                "DELETE FROM {table} WHERE ctid = ANY(ARRAY( \
-                     SELECT ctid FROM {table} WHERE {column} < now() - interval '31 days' LIMIT 5000))"
-            );
-            trimmed += self.client().execute(&statement, &[]).await.map_err(Error::doing("trimming the record"))?;
+            trimmed += trim_table(self.client(), table, &format!("{column} < now() - interval '31 days'")).await?;
         }
         Ok(trimmed)
     }
