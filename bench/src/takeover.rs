@@ -1,5 +1,5 @@
-//! Takeover: kill -9 of one of three consumers under light load, until its partitions are stored
-//! again.
+//! Takeover: one of three consumers is killed, or stopped, under light load, until its partitions are stored again; and
+//! how long a record of the others' partitions waited meanwhile.
 //!
 //! ```text
 //! kill ── session runs out ── assigned ── claim ── first batch committed
@@ -33,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Kills per case
+    /// Kills, or stops, per case
     #[arg(long, default_value_t = Self::default().runs, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
     /// Readings a second
@@ -50,15 +50,24 @@ impl Default for Options {
     }
 }
 
-/// A way to be a group, and what happens after the kill.
+/// A way to be a group, and what is done to a member.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     name: &'static str,
     protocol: &'static str,
     assignor: &'static str,
-    /// A static member that is started again at once; otherwise a dynamic one that stays dead.
-    restarted: bool,
+    end: End,
     goal: Goal,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// SIGKILL of a dynamic member, which stays dead.
+    Killed,
+    /// SIGKILL of a static member, which is started again at once.
+    Restarted,
+    /// SIGTERM of a dynamic member, which stays away.
+    Stopped,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,52 +80,73 @@ enum Goal {
     None,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 9] = [
     Case {
         name: "KIP-848, stays dead",
         protocol: "consumer",
         assignor: "cooperative-sticky",
-        restarted: false,
+        end: End::Killed,
         goal: Goal::Session,
     },
     Case {
         name: "classic cooperative-sticky, stays dead",
         protocol: "classic",
         assignor: "cooperative-sticky",
-        restarted: false,
+        end: End::Killed,
         goal: Goal::Session,
     },
     Case {
         name: "classic range, stays dead",
         protocol: "classic",
         assignor: "range",
-        restarted: false,
+        end: End::Killed,
         goal: Goal::Session,
     },
     Case {
         name: "classic cooperative-sticky, static, restarted at once",
         protocol: "classic",
         assignor: "cooperative-sticky",
-        restarted: true,
+        end: End::Restarted,
         goal: Goal::Second,
     },
     Case {
         name: "classic range, static, restarted at once",
         protocol: "classic",
         assignor: "range",
-        restarted: true,
+        end: End::Restarted,
         goal: Goal::Second,
     },
     Case {
         name: "KIP-848, static, restarted at once",
         protocol: "consumer",
         assignor: "cooperative-sticky",
-        restarted: true,
+        end: End::Restarted,
         goal: Goal::None,
+    },
+    Case {
+        name: "KIP-848, stopped",
+        protocol: "consumer",
+        assignor: "cooperative-sticky",
+        end: End::Stopped,
+        goal: Goal::Second,
+    },
+    Case {
+        name: "classic cooperative-sticky, stopped",
+        protocol: "classic",
+        assignor: "cooperative-sticky",
+        end: End::Stopped,
+        goal: Goal::Second,
+    },
+    Case {
+        name: "classic range, stopped",
+        protocol: "classic",
+        assignor: "range",
+        end: End::Stopped,
+        goal: Goal::Second,
     },
 ];
 
-/// Seconds from the kill.
+/// Seconds from the signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Takeover {
     /// The last of the partitions was assigned, by its new owner's journal.
@@ -125,6 +155,9 @@ pub struct Takeover {
     pub first: f64,
     /// The first row of the last partition was committed.
     pub last: f64,
+    /// The longest that a record of the other members' partitions waited, from its append to its commit, until the group
+    /// had settled with the victim back in it.
+    pub others: f64,
 }
 
 /// Runs every case; answers with the section of the page.
@@ -165,19 +198,41 @@ async fn kills(mut group: Group, case: &Case, options: &Options) -> Result<Vec<T
         // Kills spread over the heartbeat interval of a second instead of following its beat.
         tokio::time::sleep(Duration::from_secs(1) * run / options.runs).await;
         let victim = CONSUMERS[run as usize % CONSUMERS.len()];
-        let killed_at = Timestamp::now();
-        group.kill(victim);
-        if case.restarted {
+        let ended_at = Timestamp::now();
+        match case.end {
+            End::Killed => group.kill(victim),
+            End::Stopped => group.term(victim)?,
+            End::Restarted => {
+                group.kill(victim);
+                group.start_again(victim)?;
+            }
+        }
+        let mut takeover = taken_over(&client, &duties, victim, ended_at).await?;
+        if case.end != End::Restarted {
             group.start_again(victim)?;
         }
-        let takeover = taken_over(&client, &duties, victim, killed_at).await?;
+        group.settled(&client).await?;
+        takeover.others = others_waited(&client, &duties, victim, ended_at).await?;
         eprintln!("takeover: {}: {takeover:.3?}", case.name);
         takeovers.push(takeover);
-        if !case.restarted {
-            group.start_again(victim)?;
-        }
     }
     Ok(takeovers)
+}
+
+/// Of the partitions that stayed where they were all the time: after a move, its backlog waits as long as it was dark.
+async fn others_waited(client: &Client, duties: &Duties, victim: &str, since: Timestamp) -> Result<f64> {
+    let others: Vec<i32> =
+        duties.iter().filter(|(id, _)| *id != victim).flat_map(|(_, (_, partitions))| partitions).copied().collect();
+    let row = client
+        .query_one(
+            "SELECT coalesce(max(worst), 0) FROM ( \
+                 SELECT max(extract(epoch FROM committed_at - first_append_at))::float8 AS worst FROM batch_ledger_commits \
+                  WHERE kind = 'batch' AND partition_number = ANY($1) AND committed_at > $2 \
+                  GROUP BY partition_number HAVING count(DISTINCT boot_id) = 1) kept",
+            &[&others, &since],
+        )
+        .await?;
+    Ok(row.get(0))
 }
 
 /// Waits until every partition of the victim has a row of another process.
@@ -199,7 +254,7 @@ async fn taken_over(client: &Client, duties: &Duties, victim: &str, killed_at: T
         if stored.len() == partitions.len() && assigned.len() == partitions.len() {
             let most = |seconds: &[f64]| seconds.iter().copied().fold(f64::MIN, f64::max);
             let first = stored.iter().copied().fold(f64::MAX, f64::min);
-            return Ok(Takeover { assigned: most(&assigned), first, last: most(&stored) });
+            return Ok(Takeover { assigned: most(&assigned), first, last: most(&stored), others: 0.0 });
         }
         ensure!(began.elapsed() < DEADLINE, "{victim}'s partitions {partitions:?}: {stored:?} after {DEADLINE:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;

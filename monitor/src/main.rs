@@ -84,6 +84,7 @@ async fn finish(command: Command, options: &Options) -> u8 {
     match command {
         Command::Check => check::run(options).await,
         Command::Export => task::run(Task::Export, options).await,
+        Command::Rejudge => task::run(Task::Rejudge, options).await,
         Command::DrillBegin => task::run(Task::DrillBegin, options).await,
         Command::DrillAwait => task::run(Task::DrillAwait, options).await,
         Command::DrillEnd => task::run(Task::DrillEnd, options).await,

@@ -58,6 +58,8 @@ pub enum Command {
     Check,
     /// Write what was recorded from --from to --to into one file
     Export,
+    /// Judge the rebalances since --from once more; a line for each difference from what is kept, exit code 1 with any
+    Rejudge,
     /// Mark the beginning of a drill; prints its number
     DrillBegin,
     /// Wait until everything is read again and print the flight reports since the drill began

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-mod judge;
+pub mod judge;
 mod observer;
 
 use self::{judge::Judge, observer::Observer};

@@ -12,6 +12,7 @@ use verdicts::Rebalance;
 
 use crate::options::Options as Monitor;
 use crate::record;
+use crate::recorder::judge;
 use crate::recorder_store;
 
 /// A drill has ended when nothing has been going on for this long.
@@ -26,6 +27,8 @@ const RECOVERY: Duration = Duration::from_secs(240);
 pub enum Task {
     /// Writes what was recorded into one file.
     Export,
+    /// Judges once more, and compares.
+    Rejudge,
     /// Marks the beginning of a drill.
     DrillBegin,
     /// Waits until everything is read again.
@@ -38,7 +41,7 @@ pub enum Task {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Options {
-    /// Of `export`: from this instant on, as in RFC 3339
+    /// Of `export` and `rejudge`: from this instant on, as in RFC 3339
     #[arg(long, value_name = "INSTANT")]
     pub from: Option<Timestamp>,
     /// Of `export`: before this instant
@@ -74,10 +77,11 @@ impl From<store::Error> for Failure {
     }
 }
 
-/// Does it; the exit code. 1: a drill that failed.
+/// Does it; the exit code. 1: a drill that failed, or verdicts that differ.
 pub async fn run(task: Task, options: &Monitor) -> u8 {
     let done = match task {
         Task::Export => export(options).await,
+        Task::Rejudge => rejudge(options).await,
         Task::DrillBegin => begin(options).await,
         Task::DrillAwait => await_recovery(options).await,
         Task::DrillEnd => end(options).await,
@@ -105,6 +109,24 @@ async fn export(options: &Monitor) -> Result<u8, Failure> {
     };
     written.map_err(|error| Failure(exit::UNAVAILABLE, format!("--out: {error}")))?;
     Ok(exit::OK)
+}
+
+async fn rejudge(options: &Monitor) -> Result<u8, Failure> {
+    let from = needed(options.task.from, "--from")?;
+    let store = Store::read_only(&options.store, "monitor-rejudge")?;
+    schema_version::check(&store).await?;
+    let (mut rebalances, mut lines) = (0, Vec::new());
+    for (group, topic) in recorded::known_groups(&store).await? {
+        let cut = recorded::carried_cut(&store, &group, from).await?;
+        let verdicts = judge::judged(&store, &group, &topic, cut, Vec::new()).await?;
+        rebalances += verdicts.rebalances.len();
+        lines.extend(recorded::differences(&store, &group, &topic, cut, &verdicts).await?);
+    }
+    for line in &lines {
+        println!("{line}");
+    }
+    println!("{rebalances} rebalances judged, {} differences", lines.len());
+    Ok(if lines.is_empty() { exit::OK } else { FAILED })
 }
 
 async fn begin(options: &Monitor) -> Result<u8, Failure> {
@@ -170,14 +192,14 @@ async fn end(options: &Monitor) -> Result<u8, Failure> {
         words.push("a rebalance is still going on".to_owned());
     }
     let (passed, detail) = (within && proven && !open, words.join("; "));
-    if recorded::end_drill(&store, drill.id, passed, &detail).await?.is_none() {
+    if recorded::end_drill(&store, drill.id, passed, proven, &detail).await?.is_none() {
         return Err(Failure(exit::USAGE, format!("--drill: {} has ended already", drill.id)));
     }
     println!("drill {}: {} ({detail})", drill.scenario, if passed { "passed" } else { "failed" });
     Ok(if passed { exit::OK } else { FAILED })
 }
 
-/// Exit code of a drill that failed.
+/// Exit code of a drill that failed, and of verdicts that differ.
 const FAILED: u8 = 1;
 
 /// Whether all is read again, and nothing goes on.

@@ -252,6 +252,7 @@ CREATE TABLE drills (
     ended_at       timestamptz,
     expect_dark_ms double precision,
     outcome        text CHECK (outcome IN ('passed', 'failed')),
+    proven         boolean,
     detail         text,
     by_whom        text        NOT NULL
 );
@@ -263,6 +264,7 @@ COMMENT ON COLUMN drills.began_at IS 'Before the damage.';
 COMMENT ON COLUMN drills.ended_at IS 'After the recovery; NULL while it runs.';
 COMMENT ON COLUMN drills.expect_dark_ms IS 'The longest dark time that was expected, in milliseconds.';
 COMMENT ON COLUMN drills.outcome IS 'passed or failed.';
+COMMENT ON COLUMN drills.proven IS 'Whether consumer verify found nothing lost and nothing doubled, at its end; NULL when it was not asked.';
 COMMENT ON COLUMN drills.detail IS 'Why, in one sentence.';
 COMMENT ON COLUMN drills.by_whom IS 'Who did it.';
 

@@ -10,7 +10,7 @@ use testkit::Process;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{CONSUMERS, Case, DEADLINE, Options};
+use super::{CONSUMERS, Case, DEADLINE, End, Options};
 use crate::pipeline::Pipeline;
 
 /// Boot id and partitions of each consumer.
@@ -37,7 +37,7 @@ impl Group {
         let arguments = vec![
             format!("--protocol={}", case.protocol),
             format!("--assignor={}", case.assignor),
-            format!("--static-membership={}", case.restarted),
+            format!("--static-membership={}", case.end == End::Restarted),
             format!("--session-timeout-ms={}", options.session_ms),
         ];
         let mut group = Self { pipeline, arguments, members: BTreeMap::new() };
@@ -55,6 +55,14 @@ impl Group {
         let process = self.pipeline.consumer(id, &self.arguments)?;
         self.members.insert(id, process);
         Ok(())
+    }
+
+    /// SIGTERM. The process is let go when another takes its place.
+    ///
+    /// # Errors
+    /// When it has exited already.
+    pub fn term(&self, id: &str) -> Result<()> {
+        self.members.get(id).map_or(Ok(()), Process::term)
     }
 
     /// SIGKILL.

@@ -10,10 +10,11 @@ use crate::spread::Spread;
 pub fn render(options: &Options, measured: &[(&Case, Vec<Takeover>)]) -> String {
     let session = f64::from(options.session_ms) / 1_000.0;
     let mut text = format!(
-        "Session {session:.1} s, {} readings/s over {} partitions, {} consumers, {} kills a case; seconds from the kill, \
-         median (smallest-largest); load average at the end {}.\n\n\
-         | case | assigned again | first row stored, first partition | first row stored, last partition | goal | |\n\
-         |---|---|---|---|---|---|\n",
+        "Session {session:.1} s, {} readings/s over {} partitions, {} consumers, {} kills or stops a case; seconds from the \
+         signal, median (smallest-largest); load average at the end {}.\n\n\
+         | case | assigned again | first row stored, first partition | first row stored, last partition | goal | | a record of \
+         the others waited at most |\n\
+         |---|---|---|---|---|---|---|\n",
         options.rate,
         super::PARTITIONS,
         super::CONSUMERS.len(),
@@ -36,11 +37,12 @@ pub fn render(options: &Options, measured: &[(&Case, Vec<Takeover>)]) -> String 
         };
         let _ = writeln!(
             text,
-            "| {} | {:.2} | {:.2} | {last:.2} | {} | {verdict} |",
+            "| {} | {:.2} | {:.2} | {last:.2} | {} | {verdict} | {:.2} |",
             case.name,
             of(|takeover| takeover.assigned),
             of(|takeover| takeover.first),
             goal.map_or("none".to_owned(), |goal| format!("{goal:.1}")),
+            of(|takeover| takeover.others),
         );
     }
     text

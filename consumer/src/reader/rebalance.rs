@@ -64,6 +64,7 @@ impl Reader<'_> {
             tracing::warn!(%error, ?partitions, "assign");
         }
         self.park(partitions);
+        self.wake_retained();
         for &partition in partitions {
             let incarnation = self.next_incarnation();
             self.parts.buffer.end(partition);
@@ -112,6 +113,7 @@ impl Reader<'_> {
         if let Err(error) = self.answer_unassign(partitions) {
             tracing::warn!(%error, ?partitions, "unassign");
         }
+        self.wake_retained();
         tracing::info!(?partitions, generation = self.member.generation, "unassigned");
     }
 

@@ -131,6 +131,18 @@ impl Reader<'_> {
         self.seek(partitions);
     }
 
+    /// Lets the client go on with what it keeps over a rebalance.
+    ///
+    /// A cooperative client pauses all that it has from its question to our answer, which throws away what it had
+    /// fetched; its own resume is as quiet as the one above. A broker thread that found nothing to fetch meanwhile would
+    /// sleep on for up to a second (docs/kafka-notes.md).
+    pub(super) fn wake_retained(&self) {
+        let retained = self.reading();
+        if self.paused.is_none() && !retained.is_empty() {
+            self.seek(&retained);
+        }
+    }
+
     /// Seeks to the positions, all at once; the partitions for which it worked.
     fn seek(&self, partitions: &[i32]) -> Vec<i32> {
         match self.consumer.seek_partitions(self.at_positions(partitions), SEEK) {

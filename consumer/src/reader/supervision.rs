@@ -53,7 +53,7 @@ impl Reader<'_> {
         self.full_since = None;
     }
 
-    fn reading(&self) -> Vec<i32> {
+    pub(super) fn reading(&self) -> Vec<i32> {
         self.duties.iter().filter(|(_, duty)| duty.state == State::Reading).map(|(partition, _)| *partition).collect()
     }
 

@@ -20,7 +20,7 @@ pub use look_up::{
     longest_wait, notes, owned_between, quiet_between, rebalance, recorded_since, rows_between, slots, stretches,
 };
 pub use observations::{Observation, Seen, known_groups, last_observations};
-pub use verdicts::{Written, write_note};
+pub use verdicts::{Written, differences, write_note};
 
 /// With more than this between two spans of recorders, in seconds, nobody recorded.
 const BLIND_AFTER_S: f64 = 3.0;

@@ -197,10 +197,11 @@ impl<'a> Court<'a, '_> {
     /// The fewest that had to move, by who stayed and what each of them had.
     fn fewest(&self, episode: &Episode<'_>, before: Timestamp, after: &[Uuid]) -> u32 {
         let had = |boot: &Uuid| {
-            let mine = self
-                .owned
-                .iter()
-                .filter(|o| o.boot_id == *boot && o.from <= before && o.until.is_none_or(|until| until > before));
+            // What it took for its own was others' by then.
+            let expelled = self.is_expelled(*boot, before);
+            let mine = self.owned.iter().filter(|o| {
+                !expelled && o.boot_id == *boot && o.from <= before && o.until.is_none_or(|until| until > before)
+            });
             mine.map(|o| o.partition).collect::<BTreeSet<_>>()
         };
         let partitions: BTreeSet<i32> =

@@ -84,8 +84,14 @@ fn begun(facts: &Facts, entry: &Entry, partition: i32) -> Ownership {
 /// when somebody else was assigned.
 fn close_unsaid(facts: &Facts, lives: &BTreeMap<Uuid, Lived<'_>>, owned: &mut [Ownership]) {
     let begins: Vec<(i32, Timestamp, Uuid)> = owned.iter().map(|o| (o.partition, o.from, o.boot_id)).collect();
+    let fate = |boot: &Uuid| lives.get(boot).map_or(Fate::Lives, |lived| lived.fate);
+    let held: Vec<(i32, Uuid)> = owned
+        .iter()
+        .filter(|o| o.until.is_none() && fate(&o.boot_id) == Fate::Lives)
+        .map(|o| (o.partition, o.boot_id))
+        .collect();
     for o in owned.iter_mut().filter(|o| o.until.is_none()) {
-        let fate = lives.get(&o.boot_id).map_or(Fate::Lives, |lived| lived.fate);
+        let fate = fate(&o.boot_id);
         let next = begins
             .iter()
             .filter(|(partition, from, boot)| *partition == o.partition && *boot != o.boot_id && *from > o.from)
@@ -95,7 +101,12 @@ fn close_unsaid(facts: &Facts, lives: &BTreeMap<Uuid, Lived<'_>>, owned: &mut [O
             Fate::Died(at) | Fate::Silent(at) => removed_at(facts, &o.member_id, at),
             Fate::Lives | Fate::Left(_) => None,
         };
-        let until = [next, removed].into_iter().flatten().min();
+        // Nobody follows where somebody else has it already: with a dead process its word goes.
+        let beside = || held.iter().any(|(p, boot)| *p == o.partition && *boot != o.boot_id);
+        let until = [next, removed].into_iter().flatten().min().or_else(|| match fate {
+            Fate::Died(at) if beside() => Some(at.max(o.from)),
+            _ => None,
+        });
         let how = if matches!(fate, Fate::Died(_)) { Ended::Died } else { Ended::Superseded };
         (o.until, o.ended) = (until, until.map(|_| how));
     }

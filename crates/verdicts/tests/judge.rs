@@ -195,6 +195,44 @@ fn a_silent_process_is_not_called_dead_and_its_waking_makes_it_certain() {
 }
 
 #[test]
+fn who_was_removed_is_no_member_until_it_is_back() {
+    let mut world = two_members(120_000);
+    world.life(3, 0, 120_000);
+    world.says(3, 10, Kind::Started, None);
+    world.takes(3, 220, &[4, 5], 60_000);
+    world.0.silences.push(Silence { boot_id: boot(1), from: at(60_000), until: at(71_000) });
+    world.takes(2, 66_200, &[0], 70_000);
+    world.takes(3, 66_800, &[1], 70_000);
+    for partition in [0, 1] {
+        world.says(1, 71_600 + i64::from(partition), Kind::Lost, Some(partition));
+    }
+    world.says(3, 71_800, Kind::Revoked, Some(1));
+    world.says(2, 72_200, Kind::Revoked, Some(0));
+    world.takes(1, 72_600, &[0, 1], 80_000);
+    let told: Vec<_> = world
+        .judged(90_000)
+        .iter()
+        .skip(1)
+        .map(|r| (r.cause, r.members_before.len(), r.members_after.len(), r.moved, r.fewest))
+        .collect();
+    assert_eq!(told, [(Cause::SessionTimedOut, 3, 2, 2, 2), (Cause::Join, 2, 3, 2, 2)]);
+}
+
+#[test]
+fn a_dead_process_is_no_owner_beside_a_living_one() {
+    let mut world = two_members(60_000);
+    // Its assignment of a partition that the other one has was never taken back, and its coordinator is not heard.
+    world.says(1, 50_000, Kind::Assigned, Some(2));
+    sessions_end(&mut world, 60_800);
+    world.takes(2, 66_000, &[0, 1], 70_000);
+    let last = world.judged(90_000).pop().expect("a rebalance");
+    assert_eq!(last.members_after, ["consumer-2"]);
+    let owned = world.verdicts().ownership;
+    let claimed = owned.iter().find(|o| o.partition == 2 && o.boot_id == boot(1)).expect("its interval");
+    assert_eq!((claimed.until, claimed.ended), (Some(at(60_000)), Some(Ended::Died)));
+}
+
+#[test]
 fn a_poll_interval_is_told_from_a_pause() {
     let mut world = two_members(120_000);
     world.takes(2, 66_000, &[0, 1], 90_000);

@@ -134,7 +134,8 @@ export function asks(dispatch: (action: Action) => void): (model: Model) => void
   }
 
   function failed(error: unknown): void {
-    if (error instanceof Refused && (error.status === 404 || error.status === 503)) dispatch({ type: "none" });
+    // 503: the database does not answer, which says nothing about what this monitor has.
+    if (error instanceof Refused && error.status === 404) dispatch({ type: "none" });
   }
 }
 

@@ -175,6 +175,8 @@ pub struct Drill {
     pub until: Option<i64>,
     /// `passed` or `failed`.
     pub outcome: Option<String>,
+    /// Whether `consumer verify` found nothing lost and nothing doubled, at its end; `null` when it was not asked.
+    pub proven: Option<bool>,
     /// Why.
     pub detail: Option<String>,
 }
@@ -233,7 +235,8 @@ pub struct Brief {
 impl From<recorded::Drill> for Drill {
     fn from(drill: recorded::Drill) -> Self {
         let (from, until) = (ms(drill.began_at), drill.ended_at.map(ms));
-        Self { id: drill.id, scenario: drill.scenario, from, until, outcome: drill.outcome, detail: drill.detail }
+        let recorded::Drill { id, scenario, outcome, proven, detail, .. } = drill;
+        Self { id, scenario, from, until, outcome, proven, detail }
     }
 }
 

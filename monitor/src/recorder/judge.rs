@@ -14,7 +14,7 @@ use store::Store;
 use store::event_stream::Recorder;
 use store::flight_recorder::{Earliest, News, carried_cut, known_groups, load, load_batches, news};
 use tokio::time::{Duration, Instant};
-use verdicts::{Outline, Rebalance};
+use verdicts::{Outline, Rebalance, Verdicts};
 
 use crate::facts::Facts;
 
@@ -84,10 +84,7 @@ impl Judge {
                 continue;
             };
             let cut = carried_cut(store, &group, pending.from - BEFORE_NEWS).await?;
-            let case = load(store, &group, topic, cut, waiting(facts)).await?;
-            let outline = Outline::of(&case);
-            let batches = load_batches(store, &case, &outline.windows()).await?;
-            let verdicts = outline.judged(&batches);
+            let verdicts = judged(store, &group, topic, cut, waiting(facts)).await?;
             let kept = recorder.keep(&group, topic, cut, &verdicts).await?;
             pending.open = verdicts.rebalances.iter().any(|rebalance| rebalance.open);
             pending.due = now + AGAIN;
@@ -96,6 +93,23 @@ impl Judge {
         self.pending.retain(|_, pending| pending.open || pending.hot_until > now);
         Ok(written)
     }
+}
+
+/// The verdicts of a group by what is known of it from `cut` on. `waiting`: see [`waiting`].
+///
+/// # Errors
+/// Transient ones.
+pub async fn judged(
+    store: &Store,
+    group: &str,
+    topic: &str,
+    cut: Timestamp,
+    waiting: Vec<i32>,
+) -> store::Result<Verdicts> {
+    let case = load(store, group, topic, cut, waiting).await?;
+    let outline = Outline::of(&case);
+    let batches = load_batches(store, &case, &outline.windows()).await?;
+    Ok(outline.judged(&batches))
 }
 
 /// Partitions whose log goes further than what is stored.

@@ -23,14 +23,17 @@ pub struct Drill {
     pub expect_dark_ms: Option<f64>,
     /// `passed` or `failed`.
     pub outcome: Option<String>,
+    /// Whether `consumer verify` found nothing lost and nothing doubled, at its end; `None` when it was not asked.
+    pub proven: Option<bool>,
     /// Why, in one sentence.
     pub detail: Option<String>,
 }
 
 /// What [`Drill`] is read from, and what the stream tells.
-const COLUMNS: &str = "id, scenario, began_at, ended_at, expect_dark_ms, outcome, detail";
+const COLUMNS: &str = "id, scenario, began_at, ended_at, expect_dark_ms, outcome, proven, detail";
 const TOLD: &str = "jsonb_build_object('id', id, 'scenario', scenario, 'from', floor(extract(epoch FROM began_at) * 1000)::bigint, \
-    'until', floor(extract(epoch FROM ended_at) * 1000)::bigint, 'outcome', outcome, 'detail', detail)";
+    'until', floor(extract(epoch FROM ended_at) * 1000)::bigint, 'outcome', outcome, 'proven', proven, \
+    'detail', detail)";
 
 /// Marks the beginning of one. One that was never ended was interrupted: it ends here.
 ///
@@ -54,16 +57,16 @@ pub async fn begin(store: &Store, scenario: &str, expect_dark_ms: Option<f64>, w
 ///
 /// # Errors
 /// Transient ones.
-pub async fn end(store: &Store, id: i64, passed: bool, detail: &str) -> Result<Option<Drill>> {
+pub async fn end(store: &Store, id: i64, passed: bool, proven: bool, detail: &str) -> Result<Option<Drill>> {
     let statement = format!(
-        "WITH done AS (UPDATE drills SET ended_at = clock_timestamp(), outcome = $2, detail = $3 \
+        "WITH done AS (UPDATE drills SET ended_at = clock_timestamp(), outcome = $2, proven = $3, detail = $4 \
                         WHERE id = $1 AND ended_at IS NULL RETURNING {COLUMNS}), \
          told AS (INSERT INTO event_outbox (kind, occurred_at, body) SELECT 'drill', ended_at, {TOLD} FROM done) \
          SELECT {COLUMNS} FROM done"
     );
     let outcome = if passed { "passed" } else { "failed" };
     let client = store.pooled().await?;
-    let row = client.query_opt(&statement, &[&id, &outcome, &detail]).await;
+    let row = client.query_opt(&statement, &[&id, &outcome, &proven, &detail]).await;
     Ok(row.map_err(Error::doing("marking the end of a drill"))?.as_ref().map(drill))
 }
 
@@ -93,6 +96,7 @@ fn drill(row: &Row) -> Drill {
         ended_at: row.get(3),
         expect_dark_ms: row.get(4),
         outcome: row.get(5),
-        detail: row.get(6),
+        proven: row.get(6),
+        detail: row.get(7),
     }
 }

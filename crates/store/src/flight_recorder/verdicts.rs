@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::{GenericClient, Row, Transaction};
 use verdicts::{Ended, Ownership, Rebalance, Verdicts};
 
 use crate::connect::Store;
@@ -85,22 +85,36 @@ async fn keep_rebalances(
     cut: Timestamp,
     judged: &[Rebalance],
 ) -> Result<Vec<Rebalance>> {
-    let rows = transaction
+    let known = known_rebalances(transaction, group_id, topic, cut).await?;
+    let written = revisions(&known, judged);
+    for rebalance in &written {
+        write(transaction, rebalance).await?;
+    }
+    Ok(written)
+}
+
+async fn known_rebalances(
+    client: &impl GenericClient,
+    group_id: &str,
+    topic: &str,
+    cut: Timestamp,
+) -> Result<BTreeMap<String, Rebalance>> {
+    let rows = client
         .query(
             "SELECT verdict FROM rebalances WHERE group_id = $1 AND topic = $2 AND noticed_at >= $3 ORDER BY noticed_at",
             &[&group_id, &topic, &cut],
         )
         .await
         .map_err(Error::doing(DOING))?;
-    let mut known: BTreeMap<String, Rebalance> = BTreeMap::new();
-    for row in &rows {
-        // One that a later build wrote otherwise is written anew.
-        if let Ok(rebalance) = serde_json::from_value::<Rebalance>(row.get::<_, Value>(0)) {
-            known.insert(rebalance.id.clone(), rebalance);
-        }
-    }
-    let ids = settled_ids(&known, judged);
-    let mut written = Vec::new();
+    // One that another build wrote otherwise is written anew.
+    let known = rows.iter().filter_map(|row| serde_json::from_value::<Rebalance>(row.get(0)).ok());
+    Ok(known.map(|rebalance| (rebalance.id.clone(), rebalance)).collect())
+}
+
+/// What is new, or differs from what is known, with its revision.
+fn revisions(known: &BTreeMap<String, Rebalance>, judged: &[Rebalance]) -> Vec<Rebalance> {
+    let ids = settled_ids(known, judged);
+    let mut revisions = Vec::new();
     for new in judged {
         let mut new = new.clone();
         new.id = ids[&new.id].clone();
@@ -112,8 +126,7 @@ async fn keep_rebalances(
             }
             new.revision += 1;
         }
-        write(transaction, &new).await?;
-        written.push(new);
+        revisions.push(new);
     }
     // What used to be a rebalance of its own, and is none any more: it went into the one around it.
     let kept: BTreeSet<&String> = ids.values().collect();
@@ -121,12 +134,38 @@ async fn keep_rebalances(
         let whole =
             judged.iter().rfind(|new| new.part_of.is_none() && new.noticed_at <= old.noticed_at && ids[&new.id] != *id);
         if let Some(whole) = whole.or(judged.first()).map(|whole| ids[&whole.id].clone()).filter(|whole| whole != id) {
-            let gone = Rebalance { part_of: Some(whole), open: false, revision: old.revision + 1, ..old.clone() };
-            write(transaction, &gone).await?;
-            written.push(gone);
+            revisions.push(Rebalance { part_of: Some(whole), open: false, revision: old.revision + 1, ..old.clone() });
         }
     }
-    Ok(written)
+    revisions
+}
+
+/// What would be kept otherwise if a group were judged again from `cut` on: a line for each field of each rebalance that
+/// differs, with what is kept and what it would be.
+///
+/// # Errors
+/// Transient ones.
+pub async fn differences(
+    store: &Store,
+    group_id: &str,
+    topic: &str,
+    cut: Timestamp,
+    verdicts: &Verdicts,
+) -> Result<Vec<String>> {
+    let client = store.pooled().await?;
+    let known = known_rebalances(&**client, group_id, topic, cut).await?;
+    let mut lines = Vec::new();
+    for new in revisions(&known, &verdicts.rebalances) {
+        let (new, old) = (json!(new), json!(known.get(&new.id)));
+        for (field, would_be) in new.as_object().into_iter().flatten().filter(|(field, _)| *field != "revision") {
+            if old.get(field) != Some(would_be) {
+                let id = new["id"].as_str().unwrap_or_default();
+                let kept = old.get(field).unwrap_or(&Value::Null);
+                lines.push(format!("{id}: {field}: kept {kept}, would be {would_be}"));
+            }
+        }
+    }
+    Ok(lines)
 }
 
 /// The id that each judged rebalance has for good: the one under which most of its facts are known already.

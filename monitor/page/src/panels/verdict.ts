@@ -5,6 +5,7 @@ import { attribute, byId, h, text } from "../dom";
 import { capital, clock, count, counted, duration, span } from "../format";
 import { type Instant, instantOf } from "../instant";
 import { type Model, isPast, spokenOf } from "../model";
+import type { Drill } from "../record";
 import { standings } from "../standing";
 import { goal } from "./phases";
 import { HOUR } from "../view";
@@ -137,11 +138,21 @@ function figures(model: Model): Figure[] {
   const sent = model.state?.producers.reduce((sum, producer) => sum + producer.messages_sent_per_second, 0) ?? 0;
   return [
     { label: instant.past ? "Unread then" : "Unread now", value: unknown ? "–" : count(dark), note: `of ${counted(instant.held.size, "partition")}`, hot: dark > 0 },
-    { label: "Lost or doubled", value: "not checked", note: "no oracle ran", word: true },
+    provenOf(model, at),
     { label: "Lag", value: unknown ? "–" : count(instant.lag), note: oldest > 0 ? `oldest waits ${duration(oldest)}` : "records wait" },
     { label: "Stored", value: unknown || instant.rate === null ? "–" : `${count(instant.rate)}/s`, note: instant.past ? "records a second" : `${count(sent)}/s sent` },
     worstOf(model, at),
   ];
+}
+
+/** What the last drill's `consumer verify` said. */
+function provenOf({ recording }: Model, at: number): Figure {
+  const label = "Lost or doubled";
+  const drills = [...(recording.day?.drills ?? []), ...(recording.near?.drills ?? [])];
+  const checked = drills.filter(({ until, proven }) => until !== null && until <= at && proven !== null);
+  const last = checked.reduce<Drill | null>((latest, drill) => ((drill.until ?? 0) > (latest?.until ?? 0) ? drill : latest), null);
+  if (last === null || last.until === null) return { label, value: "not checked", note: "in a drill, in 24 h", word: true };
+  return { label, value: last.proven ? "none" : "found", note: `checked ${span(at - last.until)} before`, hot: !last.proven, word: true };
 }
 
 function worstOf(model: Model, at: number): Figure {
