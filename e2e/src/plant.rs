@@ -225,8 +225,16 @@ impl Plant {
     /// # Errors
     /// When it does not end within two minutes.
     pub async fn command(&self, args: &[&str]) -> Result<(i32, String)> {
+        self.command_of("consumer", args).await
+    }
+
+    /// As [`Plant::command`], of any program.
+    ///
+    /// # Errors
+    /// When it does not end within two minutes.
+    pub async fn command_of(&self, program: &str, args: &[&str]) -> Result<(i32, String)> {
         let log = self.scratch.path().join(format!("command-{}", Uuid::now_v7().simple()));
-        let process = Program::named("consumer")?
+        let process = Program::named(program)?
             .args(args)
             .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
             .env("DATABASE_URL", self.url())

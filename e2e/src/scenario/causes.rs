@@ -164,8 +164,23 @@ impl Watched {
         bail!("the poll thread was never met outside the client")
     }
 
+    /// The whole journal, judged at once, gives what was kept one step after the other. The recorder may still be at it.
+    async fn judged_again(&self) -> Result<()> {
+        let deadline = std::time::Instant::now() + VERDICT;
+        loop {
+            let (code, said) =
+                self.trial.plant.command_of("monitor", &["rejudge", "--from", "2000-01-01T00:00:00Z"]).await?;
+            if code == 0 {
+                return Ok(());
+            }
+            ensure!(std::time::Instant::now() < deadline, "judged once more, {code}:\n{said}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     async fn judged(mut self, verdicts: &[Value]) -> Result<Hits> {
         self.dark_times_hold(verdicts).await?;
+        self.judged_again().await?;
         for (cause, _) in verdicts.iter().map(cause_of) {
             self.trial.hit_with_protocol(&cause);
         }
