@@ -1,6 +1,7 @@
-//! What watching costs, and how soon it shows: the monitor at rest, and from a fact in Postgres to a pixel.
+//! What watching costs, and how soon it shows: the monitor at rest, from a fact in Postgres to a pixel, and from the group's
+//! first act in a rebalance to its row on the page.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::browser::{Browser, Screen};
@@ -23,11 +24,14 @@ pub struct Options {
     /// Facts whose way to the page is timed
     #[arg(long, default_value_t = Self::default().facts)]
     pub facts: u32,
+    /// Rebalances whose way to the page is timed: a consumer leaves, and comes back
+    #[arg(long, default_value_t = Self::default().rebalances)]
+    pub rebalances: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rest_s: 60, facts: 40 }
+        Self { rest_s: 60, facts: 40, rebalances: 20 }
     }
 }
 
@@ -40,6 +44,15 @@ const WATCH: &str = "window.painted = {}; new MutationObserver(() => { \
            channel.port2.postMessage(0); }); } } \
      }).observe(document.querySelector('#events'), { childList: true, characterData: true, subtree: true }); return null";
 
+/// The same, of a rebalance's row.
+const WATCH_ROWS: &str = "window.rows = {}; new MutationObserver((changes) => { \
+     for (const id of changes.flatMap((change) => [...change.addedNodes]).map((row) => row.dataset?.id)) { \
+       if (id !== undefined && window.rows[id] === undefined) { window.rows[id] = 0; \
+         requestAnimationFrame(() => { const channel = new MessageChannel(); \
+           channel.port1.onmessage = () => { window.rows[id] = performance.timeOrigin + performance.now(); }; \
+           channel.port2.postMessage(0); }); } } \
+     }).observe(document.querySelector('#happened'), { childList: true, subtree: true }); return null";
+
 /// Answers with the section of the page.
 ///
 /// # Errors
@@ -47,7 +60,7 @@ const WATCH: &str = "window.painted = {}; new MutationObserver(() => { \
 pub async fn run(options: &Options) -> Result<String> {
     let site = Site::start().await?;
     let plant = Plant::new(&site, Settings::default()).await?;
-    let consumers = [plant.consumer("sensor-consumer-1")?, plant.consumer("sensor-consumer-2")?];
+    let (stays, mut leaves) = (plant.consumer("sensor-consumer-1")?, plant.consumer("sensor-consumer-2")?);
     let load = plant.load(150, u64::MAX, 0)?;
     let port = free_port();
     let monitor = plant.monitor(port)?;
@@ -67,12 +80,24 @@ pub async fn run(options: &Options) -> Result<String> {
         tokio::time::sleep(Duration::from_millis(u64::from(430 + n * 37 % 300))).await;
         waits.push(fact_to_pixel(&client, &page, n).await?);
     }
-    for process in consumers.iter().chain([&monitor]) {
+    page.run(WATCH_ROWS).await;
+    let mut notices = Vec::new();
+    for n in 0..options.rebalances {
+        let acted = Timestamp::now();
+        if n % 2 == 0 {
+            leaves.term()?;
+        } else {
+            leaves = plant.consumer("sensor-consumer-2")?;
+        }
+        notices.push(notice_to_pixel(&client, &page, acted).await?);
+        // Longer than what makes one rebalance of two.
+        tokio::time::sleep(Duration::from_millis(u64::from(7_000 + n * 137 % 1_000))).await;
+    }
+    for process in [&stays, &monitor] {
         ensure!(process.exited().is_none(), "a process ended:\n{}", process.last_output());
     }
     load.finish(0).await?;
-    waits.sort_by(f64::total_cmp);
-    let p95 = waits[(waits.len() * 95).div_ceil(100) - 1];
+    let (facts_p95, notices_p95) = (p95(&mut waits), p95(&mut notices));
     Ok(format!(
         "Two consumers, 150 readings/s, one monitor that also numbers events; load average at the end {}.\n\n\
          | | measured | goal |\n|---|---|---|\n\
@@ -80,13 +105,42 @@ pub async fn run(options: &Options) -> Result<String> {
          | its peak memory by then | {rest_mib:.0} MiB | 32 MiB |\n\
          | with one viewer, at the end | {:.0} MiB | |\n\
          | fact committed -> painted, {} facts, ms, median (smallest-largest) | {:.0} | |\n\
-         | the same, p95 | {p95:.0} ms | 500 ms |\n",
+         | the same, p95 | {facts_p95:.0} ms | 500 ms |\n\
+         | the group's first act -> its rebalance painted, {} leaves and joins, ms, median (smallest-largest) | {:.0} | |\n\
+         | the same, p95 | {notices_p95:.0} ms | 1,000 ms |\n",
         load_average(),
         options.rest_s,
         peak_mib(monitor.id()),
         options.facts,
         Spread::of(waits),
+        options.rebalances,
+        Spread::of(notices),
     ))
+}
+
+fn p95(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() * 95).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// Milliseconds from when the first rebalance after `acted` was noticed, by its own words, to the frame that shows it.
+async fn notice_to_pixel(client: &tokio_postgres::Client, page: &Browser, acted: Timestamp) -> Result<f64> {
+    const FIRST: &str =
+        "SELECT id, noticed_at FROM rebalances WHERE noticed_at > $1 AND part_of IS NULL ORDER BY noticed_at LIMIT 1";
+    let began = Instant::now();
+    let id: String = loop {
+        if let Some(row) = client.query_opt(FIRST, &[&acted]).await? {
+            break row.get(0);
+        }
+        ensure!(began.elapsed() < Duration::from_secs(30), "no rebalance was recorded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    page.until("its row is painted", &format!("return (window.rows['{id}'] ?? 0) > 0")).await;
+    let painted = page.run(&format!("return window.rows['{id}']")).await;
+    // What comes late may have moved it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let noticed: Timestamp = client.query_one("SELECT noticed_at FROM rebalances WHERE id = $1", &[&id]).await?.get(0);
+    Ok(painted.as_f64().context("a time")? - noticed.as_microsecond() as f64 / 1e3)
 }
 
 /// Milliseconds from the commit of a fact to the frame that shows it.

@@ -95,7 +95,7 @@ function make({ rebalance }: Row, open: (id: string) => void): HTMLElement {
   const { id } = rebalance;
   return h(
     "li",
-    {},
+    { "data-id": id },
     h(
       "button",
       { type: "button", class: "rebalance", onclick: () => open(id) },
