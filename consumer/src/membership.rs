@@ -3,12 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kafka::evidence::{Member, member};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList as Tpl};
 
@@ -40,7 +39,6 @@ pub enum Event {
 pub struct Membership {
     events: Mutex<VecDeque<Event>>,
     closing: AtomicBool,
-    commits: AtomicUsize,
 }
 
 impl Membership {
@@ -60,16 +58,6 @@ impl Membership {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// An offset commit was handed to the client; its answer comes with a later poll.
-    pub fn commit_sent(&self) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether an offset commit waits for its answer.
-    pub fn is_committing(&self) -> bool {
-        self.commits.load(Ordering::Relaxed) > 0
-    }
-
     fn note(&self, event: Event) {
         self.events.lock().expect("nothing panics while it holds this lock").push_back(event);
     }
@@ -82,14 +70,7 @@ impl ClientContext for Membership {
 }
 
 impl ConsumerContext for Membership {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.commits.fetch_sub(1, Ordering::Relaxed);
-        if let Err(error) = result {
-            tracing::debug!(%error, "mirroring offsets");
-        }
-    }
-
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut TopicPartitionList) {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, tpl: &mut Tpl) {
         // First: assigning or unassigning resets it.
         let lost = consumer.assignment_lost();
         let member = member(consumer);

@@ -263,12 +263,9 @@ impl<'a> Reader<'a> {
         if list.count() == 0 {
             return;
         }
-        match self.consumer.commit(&list, CommitMode::Async) {
-            Ok(()) => self.consumer.context().commit_sent(),
-            Err(error) => {
-                tracing::debug!(%error, "mirroring offsets");
-                self.mirrored.clear();
-            }
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "mirroring offsets");
+            self.mirrored.clear();
         }
     }
 

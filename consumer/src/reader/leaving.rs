@@ -56,13 +56,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Waits for the answer of the last mirrored offsets. librdkafka 2.12 that is closed with one
-    /// outstanding, under the cooperative protocol, ends without telling the group (docs/kafka-notes.md).
-    fn await_commits(&mut self) {
-        let deadline = Instant::now() + MIRRORED;
-        while self.consumer.context().is_committing() && Instant::now() < deadline {
-            drop(self.consumer.poll(POLL));
-            self.answer_closing();
+    /// Waits until the last mirrored offsets are answered, by asking the coordinator something behind them: a broker
+    /// answers a connection's requests in their order. librdkafka 2.12 that is closed with a commit outstanding, under
+    /// the cooperative protocol, ends without telling the group, and tells nobody when one is answered
+    /// (docs/kafka-notes.md).
+    fn await_commits(&self) {
+        if let Err(error) = self.consumer.committed_offsets(self.list(&[0], None), MIRRORED) {
+            tracing::debug!(%error, "waiting for the mirrored offsets");
         }
     }
 
