@@ -17,6 +17,7 @@ mod who;
 
 use clap::{Parser, Subcommand};
 use configuration::Effective;
+use consumer::{member, sensors};
 use failure::Failure;
 use lifecycle::exit;
 use store::{Store, schema_version};
@@ -42,7 +43,7 @@ enum Command {
     /// Say whether all that a consumer needs is there, a line each
     Check(check::Options),
     /// Store sensor readings: one process, one member of the group
-    Sensors(consumer::sensors::Options),
+    Sensors(consumer::member::Options),
     /// Prove from the rows that no record was lost or stored twice
     Verify(verify::Options),
     /// Records that were no events: list, show, replay
@@ -66,7 +67,7 @@ pub fn run(program: Program, settings: &Effective) -> u8 {
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
         Command::Check(options) => finish(check::run(options)),
-        Command::Sensors(options) => finish(async { Ok(consumer::sensors::run(options, settings).await) }),
+        Command::Sensors(options) => finish(async { Ok(member::run(sensors::WORKLOAD, options, Some(settings)).await) }),
         Command::Verify(options) => finish(verify::run(options)),
         Command::DeadLetters(command) => finish(dead_letters::run(command)),
         Command::Alarms(command) => finish(alarms::run(command)),

@@ -18,6 +18,7 @@ pub mod group;
 pub mod heartbeat;
 pub mod journal;
 pub mod judgement;
+pub mod member;
 pub mod membership;
 pub mod metrics;
 pub mod reader;

@@ -20,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use schema::Fault;
-use store::sensor_readings::Origin;
+use store::copy::Origin;
 use tokio::sync::{mpsc, watch};
 
 use crate::buffer::{Buffer, Incarnation};

@@ -21,7 +21,7 @@ use kafka::Inspector;
 use lifecycle::Shutdown;
 use resilience::Backoff;
 use schema::Fault;
-use store::batch::{Author, BatchWriter, Outcome, Part};
+use store::batch::{Author, BatchWriter, Outcome, Part, Target};
 use store::{Backend, Error, Store};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -146,10 +146,8 @@ pub struct Claimed {
 pub struct Writer {
     /// The database.
     pub store: Store,
-    /// Name of the target table.
-    pub target: &'static str,
-    /// Its COPY statement.
-    pub copy: &'static str,
+    /// What batches are stored as.
+    pub target: Target,
     /// Who writes.
     pub author: Author,
     /// Topic that is read.
@@ -183,7 +181,7 @@ impl Writer {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3)).expect("constant bounds");
         loop {
             let session = tokio::select! {
-                session = BatchWriter::connect(&self.store, self.target, self.copy) => session,
+                session = BatchWriter::connect(&self.store, &self.target) => session,
                 () = stop.requested() => return Ok(()),
             };
             let session = match session {

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use alarms::Observation;
 use clap::Parser;
-use consumer::sensors::{Options, run_with};
+use consumer::member::{self, Options, Workload};
 use lifecycle::exit;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use schema::sensor_reading::{VERSION, decode};
 use schema::topics::Topic;
 use schema::{Fault, SensorReading, SensorType};
-use store::sensor_readings::{Origin, encode_row};
+use store::copy::Origin;
+use store::sensor_readings::{BATCH, encode_row};
 use testkit::{Scratch, Shared, shared, wait_until};
 use uuid::Uuid;
 
@@ -56,7 +57,8 @@ async fn a_record_that_panics_the_decoder_becomes_a_letter_among_its_neighbours(
     let line = ["consumer", "--id", "panicking", "--http-addr", "127.0.0.1:0", "--topic", &topic, "--group", &group];
     let places = ["--data-dir", &dir, "--kafka-brokers", &services.brokers, "--database-url", &services.database_url];
     let line = CommandLine::try_parse_from(line.into_iter().chain(places)).expect("a command line");
-    let member = tokio::spawn(run_with(line.options, panicking));
+    let workload = Workload { encode: panicking, target: BATCH };
+    let member = tokio::spawn(member::run(workload, line.options, None));
 
     wait_until(DEADLINE, "every record is a row or a letter", async || {
         let (_, text) = command(&services, &["verify", "--json"]);

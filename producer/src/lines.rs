@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use schema::sensor_reading::MAX_EVENT_BYTES;
+use schema::record::MAX_EVENT_BYTES;
 use tokio::sync::mpsc;
 
 /// Lines that are read ahead; with the longest ones, 4 MiB.

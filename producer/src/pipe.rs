@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use lifecycle::Shutdown;
-use schema::sensor_reading::{MAX_EVENT_BYTES, SensorReading, decode};
+use schema::record::MAX_EVENT_BYTES;
+use schema::sensor_reading::{SensorReading, decode};
 use schema::{Fault, ReasonCode};
 use tokio::time::sleep;
 use tracing::{error, warn};

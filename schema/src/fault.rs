@@ -10,7 +10,7 @@ pub enum ReasonCode {
     Tombstone,
     /// The value has no bytes.
     Empty,
-    /// The value is longer than [`crate::sensor_reading::MAX_EVENT_BYTES`].
+    /// The value is longer than [`crate::record::MAX_EVENT_BYTES`].
     Oversized,
     /// The value is not UTF-8.
     InvalidUtf8,

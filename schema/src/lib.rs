@@ -9,6 +9,7 @@
 
 pub mod fault;
 pub mod migrations;
+pub mod record;
 pub mod sensor_reading;
 pub mod topics;
 

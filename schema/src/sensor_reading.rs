@@ -23,8 +23,6 @@ pub use decode::decode;
 
 /// The version that this build writes, and the only one that it decodes.
 pub const VERSION: u16 = 1;
-/// Longest encoded event, in bytes. A longer record is a dead letter ([`crate::ReasonCode::Oversized`]).
-pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// Longest `sensor_id`, `unit` and `producer_id`, in bytes.
 pub const MAX_TEXT_BYTES: usize = 255;
 

@@ -10,7 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use schema::sensor_reading::decode;
 use schema::topics::SENSOR_READINGS;
-use store::sensor_readings::{Origin, encode_row};
+use store::copy::Origin;
+use store::sensor_readings::encode_row;
 
 use super::{CONSUMER_ID, Options};
 

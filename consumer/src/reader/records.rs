@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use schema::{Fault, ReasonCode};
 use store::batch::Letter;
-use store::sensor_readings::Origin;
+use store::copy::Origin;
 
 use super::{End, Reader};
 use crate::buffer::{Coordinates, Outcome};

@@ -1,9 +1,9 @@
 //! Storing a batch: fence, rows, dead letters and ledger in one transaction.
 //!
 //! ```text
-//! BEGIN ─ fence ─ COPY rows ─ dead letters ─ ledger ─ alarms ─ (veto?) ─ COMMIT
-//!          │        │                                            │          │
-//!      StaleOwner  BadRow                                     Vetoed       Lost
+//! BEGIN ─ fence ─ COPY rows ─ what follows from them ─ dead letters ─ ledger ─ alarms ─ (veto?) ─ COMMIT
+//!          │        │                                                                     │          │
+//!      StaleOwner  BadRow                                                              Vetoed       Lost
 //! ```
 //!
 //! A batch is kept by its caller until the outcome is known; nothing here retries.
@@ -78,6 +78,18 @@ pub struct Part {
     pub transitions: Vec<Transition>,
 }
 
+/// What a batch is stored as.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Table, and name in `stored_offsets.target`.
+    pub name: &'static str,
+    /// Its COPY statement.
+    pub copy: &'static str,
+    /// What follows from the rows in the same transaction: statements in their order, each with the parts that have rows as
+    /// `$1` log ids, `$2` partitions, `$3` first offsets and `$4` next offsets.
+    pub then: &'static [&'static str],
+}
+
 /// How a batch ended.
 #[derive(Debug)]
 pub enum Outcome<V> {
@@ -106,6 +118,7 @@ pub struct BatchWriter {
     target: &'static str,
     fence: Statement,
     copy: Statement,
+    then: Vec<Statement>,
     letters: Statement,
     ledger: Statement,
     states: Statement,
@@ -122,21 +135,25 @@ pub struct Author {
 }
 
 impl BatchWriter {
-    /// Connects and prepares. `copy` is the target's COPY statement.
+    /// Connects and prepares.
     ///
     /// # Errors
     /// Transient ones.
-    pub async fn connect(store: &Store, target: &'static str, copy: &str) -> Result<Self> {
+    pub async fn connect(store: &Store, target: &Target) -> Result<Self> {
         const DOING: &str = "preparing the batch statements";
         let session = store.batch_session().await?;
         let client = &session.client;
         let fence = client.prepare(transaction::FENCE).await.map_err(Error::doing(DOING))?;
-        let copy = client.prepare(copy).await.map_err(Error::doing(DOING))?;
+        let copy = client.prepare(target.copy).await.map_err(Error::doing(DOING))?;
+        let mut then = Vec::with_capacity(target.then.len());
+        for statement in target.then {
+            then.push(client.prepare(statement).await.map_err(Error::doing(DOING))?);
+        }
         let letters = client.prepare(transaction::LETTER).await.map_err(Error::doing(DOING))?;
         let ledger = client.prepare(transaction::LEDGER).await.map_err(Error::doing(DOING))?;
         let states = client.prepare(alarms::STATES).await.map_err(Error::doing(DOING))?;
         let transitions = client.prepare(alarms::TRANSITIONS).await.map_err(Error::doing(DOING))?;
-        Ok(Self { fence, copy, letters, ledger, states, transitions, session, target })
+        Ok(Self { fence, copy, then, letters, ledger, states, transitions, session, target: target.name })
     }
 
     /// The backend that serves this writer: what a claim names.

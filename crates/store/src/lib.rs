@@ -3,6 +3,7 @@
 //! ```text
 //! connect    pools and dedicated connections, session settings
 //! tls        how they are encrypted                            connection_string  libpq's two forms
+//! copy       rows in the binary COPY format
 //! migrate    brings a database to this build's schema      schema_version  refuses one that can't be worked with
 //! claim      taking a partition                            batch           storing a batch behind the fence
 //! grants     what the monitor's roles may do
@@ -18,6 +19,7 @@ pub mod claim;
 pub mod connect;
 mod connection_string;
 pub mod consumer_health;
+pub mod copy;
 pub mod dead_letters;
 pub mod error;
 pub mod event_stream;

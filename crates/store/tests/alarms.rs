@@ -9,7 +9,7 @@ use millrace_store::batch::{Author, BatchWriter, Outcome, Part, SensorState, Tra
 use millrace_store::claim::{Claimant, LogPartition, lock};
 use millrace_store::event_stream::{self, Recorder};
 use millrace_store::grants::{Roles, give};
-use millrace_store::sensor_readings::{COPY, TARGET};
+use millrace_store::sensor_readings::{BATCH, TARGET};
 use millrace_store::{Options, Store, migrate};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ impl World {
         let url = testkit::shared().await.database_url;
         let store = Store::new(&Options { database_url: url.clone(), database_pool_size: 4 }, "alarms-test")?;
         migrate::run(&store).await?;
-        let writer = BatchWriter::connect(&store, TARGET, COPY).await?;
+        let writer = BatchWriter::connect(&store, &BATCH).await?;
         let author = Author { consumer_id: "sensor-consumer-1".into(), boot_id: Uuid::new_v4() };
         let log = LogPartition {
             cluster_id: "cluster".into(),

@@ -11,9 +11,10 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use testkit::{Process, wait_until};
 
+use super::kafka::topic::recreate;
 use super::process::{any_protocol, id, owned_by};
 use super::trial::Trial;
-use super::{Hits, Scenario};
+use super::{HEAL, Hits, Scenario};
 use crate::plant::{Settings, Site};
 
 /// Events per second: a batch comes often enough to see where a partition went dark.
@@ -32,6 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "cause: rolling restart", run: |site, rng| Box::pin(rolling_restart(site, rng)) },
     Scenario { name: "cause: static member away and back", run: |site, rng| Box::pin(static_return(site, rng)) },
     Scenario { name: "cause: partitions added", run: |site, rng| Box::pin(partitions_added(site, rng)) },
+    Scenario { name: "cause: topic re-created", run: |site, rng| Box::pin(topic_recreated(site, rng)) },
     Scenario { name: "cause: broker lost", run: |site, rng| Box::pin(broker_lost(site, rng)) },
     Scenario { name: "cause: fenced", run: |site, rng| Box::pin(fenced(site, rng)) },
 ];
@@ -293,6 +295,29 @@ async fn partitions_added(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     watched.trial.plant.add_partitions(2).await?;
     let verdicts = watched.named(since, &[("metadata_changed", Vec::new())]).await?;
     watched.judged(&verdicts).await
+}
+
+/// Nobody has adopted the new log: its partitions are quarantined, and the rebalance is not over by itself.
+async fn topic_recreated(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
+    let settings = Settings { protocol: "consumer", ..protocol(&mut rng) };
+    let mut watched = Watched::begin(&site, settings, 2).await?;
+    watched.trial.load_finished().await?;
+    watched.trial.plant.drained(HEAL).await?;
+    let since = Timestamp::now();
+    recreate(&watched.trial.plant).await?;
+    let deadline = std::time::Instant::now() + VERDICT;
+    loop {
+        let verdicts = watched.verdicts(since).await?;
+        let told: Vec<_> = verdicts.iter().map(|v| (cause_of(v).0, v["confidence"] == "certain")).collect();
+        if !told.is_empty() && told.iter().all(|told| *told == ("topic_recreated".to_owned(), true)) {
+            break;
+        }
+        let stories = || verdicts.iter().map(summary).collect::<Vec<_>>().join("\n");
+        ensure!(std::time::Instant::now() < deadline, "told {told:?}:\n{}", stories());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    watched.trial.hit_with_protocol("topic_recreated");
+    Ok(watched.trial.passed())
 }
 
 /// Of a KIP-848 group no member is lost and none is told anything; a classic one may be rebalanced, and is no crash.

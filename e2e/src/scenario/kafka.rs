@@ -17,7 +17,7 @@ mod broker;
 mod identity;
 mod log;
 mod poison;
-mod topic;
+pub(super) mod topic;
 mod transaction;
 
 /// The log's and the group's lines of the matrix.

@@ -85,6 +85,7 @@ impl BatchWriter {
         let rows = async {
             let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
             self.copy_rows(&rows).await.map_err(during(COPYING))?;
+            self.follow(parts).await.map_err(during("storing what follows from the rows"))?;
             self.letters(author, parts).await.map_err(during("storing dead letters"))?;
             self.ledger(author, parts).await.map_err(during("writing the ledger"))?;
             self.alarms(author, parts).await.map_err(during("storing alarms"))
@@ -122,6 +123,21 @@ impl BatchWriter {
         }
         sink.feed(Bytes::from_static(COPY_TRAILER)).await?;
         sink.finish().await.map(drop)
+    }
+
+    async fn follow(&self, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
+        let with_rows: Vec<&Part> = parts.iter().filter(|part| part.row_count > 0).collect();
+        if self.then.is_empty() || with_rows.is_empty() {
+            return Ok(());
+        }
+        let log_ids: Vec<i32> = with_rows.iter().map(|p| p.log_id).collect();
+        let partitions: Vec<i32> = with_rows.iter().map(|p| p.partition).collect();
+        let first: Vec<i64> = with_rows.iter().map(|p| p.expected).collect();
+        let next: Vec<i64> = with_rows.iter().map(|p| p.next).collect();
+        for statement in &self.then {
+            self.session.client.execute(statement, &[&log_ids, &partitions, &first, &next]).await?;
+        }
+        Ok(())
     }
 
     async fn letters(&self, author: &Author, parts: &[Part]) -> Result<(), tokio_postgres::Error> {

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use millrace_store::batch::{Author, BatchWriter, Letter, Outcome, Part};
 use millrace_store::claim::{Claimant, LogPartition};
-use millrace_store::sensor_readings::{COPY, Origin, TARGET, encode_row};
+use millrace_store::copy::Origin;
+use millrace_store::sensor_readings::{BATCH, TARGET, encode_row};
 use millrace_store::verify::{Kind, Report};
 use millrace_store::{Store, verify};
 use schema::{Fault, ReasonCode, SensorReading, SensorType};
@@ -62,7 +63,7 @@ impl World {
     }
 
     pub async fn claim(&self, partition: i32) -> Result<Owned> {
-        let writer = BatchWriter::connect(&self.store, TARGET, COPY).await?;
+        let writer = BatchWriter::connect(&self.store, &BATCH).await?;
         let claimant = Claimant {
             group_id: "sensor-consumers".into(),
             consumer_id: self.author.consumer_id.clone(),

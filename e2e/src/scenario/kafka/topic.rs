@@ -58,7 +58,8 @@ async fn recreated(site: Arc<Site>, mut rng: StdRng, events: u64) -> Result<Hits
     Ok(hits)
 }
 
-async fn recreate(plant: &Plant) -> Result<()> {
+/// Deletes the topic of a plant and makes it again.
+pub(in crate::scenario) async fn recreate(plant: &Plant) -> Result<()> {
     let (admin, options) = admin(plant)?;
     accepted(admin.delete_topics(&[&plant.topic], &options).await?)?;
     let inspector = plant.inspector();

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::decode;
-use crate::sensor_reading::{MAX_EVENT_BYTES, SensorReading, SensorType, VERSION};
+use crate::record::MAX_EVENT_BYTES;
+use crate::sensor_reading::{SensorReading, SensorType, VERSION};
 use crate::{Fault, ReasonCode};
 
 fn reading() -> SensorReading<'static> {

@@ -1,0 +1,71 @@
+//! Tweets: the rows of their records, and the feeds that they go into.
+//!
+//! ```text
+//! COPY tweet_records ─> lock the authors ─> tweets, those not stored yet ─> feed_items of their audiences
+//! ```
+//!
+//! The lock comes in a statement of its own: a statement sees what was committed when it began, so that the one behind
+//! it sees the follows that the lock waited for, and a follow that waits for the lock finds the tweets stored.
+
+use schema::tweet::Tweet;
+
+use crate::batch::Target;
+use crate::copy::{self, Origin, field};
+
+/// Name of the target, as in `stored_offsets.target`.
+pub const TARGET: &str = "tweet_records";
+
+/// Where tweets go, and what follows from them.
+pub const BATCH: Target = Target {
+    name: TARGET,
+    copy: "COPY tweet_records (tweet_id, author_id, content, event_time, processed_by_consumer, log_id, kafka_partition, \
+           kafka_offset) FROM STDIN (FORMAT binary)",
+    then: &[LOCK_AUTHORS, FAN_OUT],
+};
+
+/// The batch's own records.
+macro_rules! records {
+    () => {
+        "SELECT r.tweet_id, r.author_id, r.content, r.event_time, r.kafka_offset \
+           FROM unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[]) AS part(log_id, partition_number, first_offset, next_offset) \
+           JOIN tweet_records r ON r.log_id = part.log_id AND r.kafka_partition = part.partition_number \
+            AND r.kafka_offset >= part.first_offset AND r.kafka_offset < part.next_offset AND r.processing_timestamp = now()"
+    };
+}
+
+/// In one order, so that two workers never wait for each other; follows take the same rows for update.
+const LOCK_AUTHORS: &str = concat!(
+    "SELECT FROM users WHERE user_id IN (SELECT author_id FROM (",
+    records!(),
+    ") AS record) ORDER BY user_id FOR SHARE"
+);
+
+const FAN_OUT: &str = concat!(
+    "WITH record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
+    records!(),
+    ") AS record ORDER BY tweet_id, kafka_offset), \
+     stored AS ( \
+         INSERT INTO tweets AS t (tweet_id, author_id, created_at, content, stored_at, audience_version) \
+         SELECT r.tweet_id, r.author_id, r.event_time, r.content, now(), coalesce(u.audience_version, 0) \
+           FROM record r LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
+         ON CONFLICT (tweet_id) DO UPDATE SET content = EXCLUDED.content, stored_at = EXCLUDED.stored_at, \
+                audience_version = EXCLUDED.audience_version \
+             WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id \
+         RETURNING t.tweet_id, t.author_id, t.audience_version, t.deleted_at) \
+     INSERT INTO feed_items (user_id, tweet_id, author_id) \
+     SELECT f.follower_id, s.tweet_id, s.author_id \
+       FROM stored s JOIN follows f ON f.followed_id = s.author_id AND f.version <= s.audience_version \
+      WHERE s.deleted_at IS NULL"
+);
+
+/// Appends one row.
+///
+/// `tweet` must have passed `schema::tweet::decode`, which holds the bounds of the columns.
+pub fn encode_row(row: &mut Vec<u8>, tweet: &Tweet<'_>, origin: &Origin<'_>) {
+    copy::begin(row, 8);
+    field(row, &tweet.tweet_id.to_be_bytes());
+    field(row, &tweet.author_id.to_be_bytes());
+    field(row, tweet.content.as_bytes());
+    copy::time(row, tweet.created_at);
+    copy::origin(row, origin);
+}
