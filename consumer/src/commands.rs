@@ -17,15 +17,18 @@ mod who;
 
 use clap::{Parser, Subcommand};
 use configuration::Effective;
-use consumer::{member, sensors};
+use consumer::{feed, member, sensors};
 use failure::Failure;
 use lifecycle::exit;
+use schema::topics::TWEETS;
 use store::{Store, schema_version};
 
 /// What the commands call themselves towards brokers and database.
 const CLIENT_ID: &str = "consumer-command";
 /// The consumer group of the sensors workload.
 const GROUP: &str = "sensor-consumers";
+/// The consumer group of the feed workload.
+const FEED_GROUP: &str = "feed-workers";
 
 /// Stores every event exactly once and journals every rebalance
 #[derive(Debug, Parser)]
@@ -43,7 +46,15 @@ enum Command {
     /// Say whether all that a consumer needs is there, a line each
     Check(check::Options),
     /// Store sensor readings: one process, one member of the group
-    Sensors(consumer::member::Options),
+    Sensors(member::Options),
+    /// Store tweets and fan them out to feeds: one process, one member of the group
+    #[command(
+        mut_arg("topic", |a| a.env("TWEET_TOPIC").default_value(TWEETS.name)),
+        mut_arg("group", |a| a.default_value(FEED_GROUP)),
+        mut_arg("batch_max_records", |a| a.default_value("50")),
+        mut_arg("http_addr", |a| a.default_value("127.0.0.1:9131")),
+    )]
+    Feed(member::Options),
     /// Prove from the rows that no record was lost or stored twice
     Verify(verify::Options),
     /// Records that were no events: list, show, replay
@@ -61,13 +72,16 @@ enum Command {
 
 /// Runs the command to its exit code.
 pub fn run(program: Program, settings: &Effective) -> u8 {
-    if !matches!(program.command, Command::Sensors(_)) {
+    if !matches!(program.command, Command::Sensors(_) | Command::Feed(_)) {
         lifecycle::end_when_nobody_reads();
     }
     match program.command {
         Command::Migrate(options) => finish(migrate::run(options)),
         Command::Check(options) => finish(check::run(options)),
-        Command::Sensors(options) => finish(async { Ok(member::run(sensors::WORKLOAD, options, Some(settings)).await) }),
+        Command::Sensors(options) => {
+            finish(async { Ok(member::run(sensors::WORKLOAD, options, Some(settings)).await) })
+        }
+        Command::Feed(options) => finish(async { Ok(member::run(feed::WORKLOAD, options, Some(settings)).await) }),
         Command::Verify(options) => finish(verify::run(options)),
         Command::DeadLetters(command) => finish(dead_letters::run(command)),
         Command::Alarms(command) => finish(alarms::run(command)),

@@ -2,9 +2,8 @@
 
 use alarms::Observation;
 use schema::Fault;
-use schema::tweet::decode;
 use store::copy::Origin;
-use store::tweets::{BATCH, encode_row};
+use store::tweets::BATCH;
 
 use crate::member::Workload;
 
@@ -16,6 +15,5 @@ fn encode<'p>(
     payload: Option<&'p [u8]>,
     origin: &Origin<'_>,
 ) -> Result<Option<Observation<'p>>, Fault> {
-    encode_row(row, &decode(payload)?, origin);
-    Ok(None)
+    (BATCH.encode)(row, payload, origin).map(|()| None)
 }

@@ -13,6 +13,7 @@ pub mod alarming;
 pub mod buffer;
 pub mod claims;
 pub mod duty;
+pub mod feed;
 pub mod gauges;
 pub mod group;
 pub mod heartbeat;

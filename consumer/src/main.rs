@@ -1,9 +1,9 @@
 //! `consumer`: one group member, and the commands that prepare, check and repair what it stores.
 //!
 //! ```text
-//! migrate ─> check ─> sensors (the member) ─> verify
-//!                        │ bad records          │ findings
-//!                        └─> dead-letters       └─> offsets, retention
+//! migrate ─> check ─> sensors, feed (the members) ─> verify
+//!                        │ bad records                │ findings
+//!                        └─> dead-letters             └─> offsets, retention
 //! ```
 
 mod commands;

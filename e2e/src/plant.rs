@@ -45,6 +45,8 @@ impl Site {
 /// How the consumers of a scenario are run.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What the consumers do: `sensors` or `feed`.
+    pub workload: &'static str,
     /// `consumer` or `classic`.
     pub protocol: &'static str,
     /// `cooperative-sticky` or `range`.
@@ -62,6 +64,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            workload: "sensors",
             protocol: "consumer",
             assignor: "cooperative-sticky",
             static_membership: false,
@@ -192,7 +195,7 @@ impl Plant {
         std::fs::create_dir_all(&dir)?;
         let settings = &self.settings;
         let program = Program::named("consumer")?
-            .args(["sensors", "--id", id, "--http-addr", "127.0.0.1:0", "--topic", &self.topic])
+            .args([settings.workload, "--id", id, "--http-addr", "127.0.0.1:0", "--topic", &self.topic])
             .args(["--group", &self.group, "--protocol", settings.protocol, "--assignor", settings.assignor])
             .args(["--session-timeout-ms", &settings.session_ms.to_string()])
             .args(["--batch-max-records", &settings.batch_max_records.to_string()])

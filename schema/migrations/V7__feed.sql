@@ -26,7 +26,7 @@ CREATE TABLE follows (
     followed_id bigint      NOT NULL REFERENCES users,
     follower_id bigint      NOT NULL REFERENCES users,
     version     bigint      NOT NULL,
-    since_id    bigint      NOT NULL,
+    since_id    bigint,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (followed_id, follower_id),
     CHECK (followed_id <> follower_id)
@@ -36,7 +36,7 @@ COMMENT ON TABLE follows IS 'Who reads whom. Ordered by follower, so that an aud
 COMMENT ON COLUMN follows.followed_id IS 'The author.';
 COMMENT ON COLUMN follows.follower_id IS 'The reader.';
 COMMENT ON COLUMN follows.version IS 'Audience version of the author that this follow made: tweets stored with this one or a later one are fanned out to it.';
-COMMENT ON COLUMN follows.since_id IS 'First tweet that the reader sees by this follow: the oldest that it back-filled, or the next one.';
+COMMENT ON COLUMN follows.since_id IS 'Oldest tweet that it back-filled; NULL when there was none.';
 COMMENT ON COLUMN follows.created_at IS 'When.';
 
 CREATE TABLE tweets (

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! producer --(SensorReading as JSON, topics::SENSOR_READINGS)--> Kafka --> consumer --(migrations)--> PostgreSQL
+//!          --(Tweet as JSON, topics::TWEETS)------------------->
 //! ```
 
 pub mod fault;
@@ -12,6 +13,7 @@ pub mod migrations;
 pub mod record;
 pub mod sensor_reading;
 pub mod topics;
+pub mod tweet;
 
 pub use fault::{Fault, ReasonCode};
 pub use sensor_reading::{SensorReading, SensorType};

@@ -17,7 +17,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first.
-pub const ALL: [Migration; 6] = [
+pub const ALL: [Migration; 7] = [
     Migration {
         version: 1,
         name: "exactly_once_ledger",
@@ -28,6 +28,7 @@ pub const ALL: [Migration; 6] = [
     Migration { version: 4, name: "live_view", sql: include_str!("../migrations/V4__live_view.sql") },
     Migration { version: 5, name: "alarms", sql: include_str!("../migrations/V5__alarms.sql") },
     Migration { version: 6, name: "verdicts", sql: include_str!("../migrations/V6__verdicts.sql") },
+    Migration { version: 7, name: "feed", sql: include_str!("../migrations/V7__feed.sql") },
 ];
 
 /// The schema version that this build was made for.

@@ -26,5 +26,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SENSOR_READINGS: Topic =
     Topic { name: "sensor-readings", partitions: 6, key: "sensor_id", retention: DAY.saturating_mul(7) };
 
+/// [`crate::tweet::Tweet`]s as JSON.
+pub const TWEETS: Topic = Topic { name: "tweets", partitions: 20, key: "author_id", retention: DAY.saturating_mul(7) };
+
 /// Every topic.
-pub const CATALOGUE: [Topic; 1] = [SENSOR_READINGS];
+pub const CATALOGUE: [Topic; 2] = [SENSOR_READINGS, TWEETS];

@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(fault("content", json!("")), (ReasonCode::TextLength, named("content")));
         assert_eq!(fault("content", json!("a\0b")), (ReasonCode::NulInText, named("content")));
         assert_eq!(fault("content", json!(7)), (ReasonCode::WrongType, named("content")));
-        assert_eq!(fault("content", json!("x".repeat(MAX_CONTENT_BYTES + 1))), (ReasonCode::TextLength, named("content")));
+        assert_eq!(
+            fault("content", json!("x".repeat(MAX_CONTENT_BYTES + 1))),
+            (ReasonCode::TextLength, named("content"))
+        );
         assert_eq!(fault("tweet_id", json!(0)), (ReasonCode::OutOfRange, named("tweet_id")));
         assert_eq!(fault("author_id", json!(-1)), (ReasonCode::OutOfRange, named("author_id")));
         assert_eq!(fault("version", json!(2)), (ReasonCode::UnknownVersion, named("version")));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use e2e::plant::Site;
 use futures_util::SinkExt as _;
 use futures_util::future::try_join_all;
-use store::sensor_readings::COPY;
+use store::sensor_readings::BATCH;
 use tokio_postgres::{Client, Statement};
 
 use super::rows::Encoded;
@@ -37,7 +37,7 @@ pub async fn copy(site: &Site, pipeline: &Pipeline, encoded: &Encoded, table: &s
     let mut writers = Vec::new();
     for _ in 0..connections {
         let client = pipeline.connect().await?;
-        let statement = client.prepare(&COPY.replacen(READINGS, table, 1)).await?;
+        let statement = client.prepare(&BATCH.copy.replacen(READINGS, table, 1)).await?;
         writers.push((client, statement));
     }
     let meter = Meter::new(site, std::process::id())?;

@@ -13,7 +13,7 @@ use schema::topics::CATALOGUE;
 use store::grants::{self, Roles};
 use store::{Store, migrate, retention};
 
-use super::{CLIENT_ID, Failure, GROUP};
+use super::{CLIENT_ID, FEED_GROUP, Failure, GROUP};
 
 /// The command line of `consumer migrate`.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub struct Options {
     /// Seconds to go on trying while Kafka or PostgreSQL is not ready yet
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
-    /// The consumer group whose time-outs are set on the brokers
+    /// The sensors' consumer group, whose time-outs are set on the brokers like those of `feed-workers`
     #[arg(long, default_value = GROUP)]
     group: String,
     /// Session time-out of the group's members, in milliseconds: a dead one is noticed after this
@@ -72,9 +72,11 @@ pub async fn run(options: Options) -> Result<u8, Failure> {
     }
 
     let (session, heartbeat) = (options.session_timeout_ms, options.heartbeat_interval_ms);
-    let set = async || admin::set_group_timeouts(&options.kafka, CLIENT_ID, &options.group, session, heartbeat).await;
-    patience.retry(set, admin::Error::is_transient).await?;
-    println!("group {}: session time-out {session} ms, heartbeat interval {heartbeat} ms", options.group);
+    for group in [options.group.as_str(), FEED_GROUP] {
+        let set = async || admin::set_group_timeouts(&options.kafka, CLIENT_ID, group, session, heartbeat).await;
+        patience.retry(set, admin::Error::is_transient).await?;
+        println!("group {group}: session time-out {session} ms, heartbeat interval {heartbeat} ms");
+    }
     Ok(exit::OK)
 }
 

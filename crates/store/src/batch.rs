@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use schema::Fault;
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
 use crate::connect::{Backend, Session, Store};
+use crate::copy::Origin;
 use crate::error::{Error, Result, session_survived};
 
 mod alarms;
@@ -78,6 +80,9 @@ pub struct Part {
     pub transitions: Vec<Transition>,
 }
 
+/// Decodes a record's value and appends its row; the fault where it is no event.
+pub type Encode = fn(&mut Vec<u8>, Option<&[u8]>, &Origin<'_>) -> std::result::Result<(), Fault>;
+
 /// What a batch is stored as.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -85,9 +90,23 @@ pub struct Target {
     pub name: &'static str,
     /// Its COPY statement.
     pub copy: &'static str,
+    /// From a record's value to its row.
+    pub encode: Encode,
     /// What follows from the rows in the same transaction: statements in their order, each with the parts that have rows as
     /// `$1` log ids, `$2` partitions, `$3` first offsets and `$4` next offsets.
     pub then: &'static [&'static str],
+}
+
+/// Everything that batches are stored as.
+pub const TARGETS: [&Target; 2] = [&crate::sensor_readings::BATCH, &crate::tweets::BATCH];
+
+/// The target of this name.
+///
+/// # Errors
+/// [`Error::Refused`] when there is none.
+pub fn target(name: &str) -> Result<&'static Target> {
+    let found = TARGETS.into_iter().find(|target| target.name == name);
+    found.ok_or_else(|| Error::Refused(format!("{name} is no target of this build")))
 }
 
 /// How a batch ended.

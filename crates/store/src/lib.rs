@@ -7,7 +7,8 @@
 //! migrate    brings a database to this build's schema      schema_version  refuses one that can't be worked with
 //! claim      taking a partition                            batch           storing a batch behind the fence
 //! grants     what the monitor's roles may do
-//! sensor_readings, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
+//! sensor_readings, tweets, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
+//! users, feeds: who follows whom, and what they read
 //! throughput, event_stream: what the live view reads          alarms  what is wrong, and what was decided about it
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod copy;
 pub mod dead_letters;
 pub mod error;
 pub mod event_stream;
+pub mod feeds;
 pub mod flight_recorder;
 pub mod grants;
 pub mod journal;
@@ -35,6 +37,8 @@ pub mod sensor_readings;
 pub mod server;
 pub mod throughput;
 mod tls;
+pub mod tweets;
+pub mod users;
 pub mod verify;
 
 pub use connect::{Backend, Options, Store};

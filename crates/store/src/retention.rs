@@ -18,7 +18,7 @@ use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// The tables with day partitions, in the order in which a batch writes them.
-pub const TABLES: [&str; 2] = ["sensor_readings", "batch_ledger"];
+pub const TABLES: [&str; 3] = ["sensor_readings", "tweet_records", "batch_ledger"];
 /// Days that have a partition from today on, today included.
 pub const DAYS: i32 = 8;
 /// Rows that one statement of [`trim`] removes at the most.

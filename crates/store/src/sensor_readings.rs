@@ -1,6 +1,6 @@
 //! `sensor_readings`: what a reading's row is.
 
-use schema::SensorReading;
+use schema::{Fault, SensorReading, sensor_reading};
 
 use crate::batch::Target;
 use crate::copy::{self, Origin, field};
@@ -13,8 +13,14 @@ pub const BATCH: Target = Target {
     name: TARGET,
     copy: "COPY sensor_readings (sensor_id, sensor_type, unit, value, event_time, producer_id, run_id, sequence, \
            processed_by_consumer, log_id, kafka_partition, kafka_offset) FROM STDIN (FORMAT binary)",
+    encode,
     then: &[],
 };
+
+fn encode(row: &mut Vec<u8>, payload: Option<&[u8]>, origin: &Origin<'_>) -> Result<(), Fault> {
+    encode_row(row, &sensor_reading::decode(payload)?, origin);
+    Ok(())
+}
 
 /// Appends one row.
 ///

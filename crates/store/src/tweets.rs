@@ -7,7 +7,8 @@
 //! The lock comes in a statement of its own: a statement sees what was committed when it began, so that the one behind
 //! it sees the follows that the lock waited for, and a follow that waits for the lock finds the tweets stored.
 
-use schema::tweet::Tweet;
+use schema::Fault;
+use schema::tweet::{self, Tweet};
 
 use crate::batch::Target;
 use crate::copy::{self, Origin, field};
@@ -20,8 +21,14 @@ pub const BATCH: Target = Target {
     name: TARGET,
     copy: "COPY tweet_records (tweet_id, author_id, content, event_time, processed_by_consumer, log_id, kafka_partition, \
            kafka_offset) FROM STDIN (FORMAT binary)",
+    encode,
     then: &[LOCK_AUTHORS, FAN_OUT],
 };
+
+fn encode(row: &mut Vec<u8>, payload: Option<&[u8]>, origin: &Origin<'_>) -> Result<(), Fault> {
+    encode_row(row, &tweet::decode(payload)?, origin);
+    Ok(())
+}
 
 /// The batch's own records.
 macro_rules! records {
@@ -55,7 +62,7 @@ const FAN_OUT: &str = concat!(
      INSERT INTO feed_items (user_id, tweet_id, author_id) \
      SELECT f.follower_id, s.tweet_id, s.author_id \
        FROM stored s JOIN follows f ON f.followed_id = s.author_id AND f.version <= s.audience_version \
-      WHERE s.deleted_at IS NULL"
+      WHERE s.deleted_at IS NULL ON CONFLICT (user_id, tweet_id) DO NOTHING"
 );
 
 /// Appends one row.

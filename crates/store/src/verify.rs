@@ -19,12 +19,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::batch;
 use crate::connect::Store;
 use crate::error::Result;
 
 mod chain;
 mod coverage;
 mod events;
+mod feeds;
 mod finding;
 mod gaps;
 mod ledger;
@@ -34,7 +36,7 @@ pub use finding::{Finding, Kind, Places};
 pub use gaps::{Gap, gaps};
 
 /// The tables that can be verified, as in `stored_offsets.target`.
-pub const TARGETS: [&str; 1] = [crate::sensor_readings::TARGET];
+pub const TARGETS: [&str; 2] = [crate::sensor_readings::TARGET, crate::tweets::TARGET];
 
 /// Commands of the ledger that are named for one partition; the rest is counted.
 const NAMED_COMMANDS: usize = 20;
@@ -145,19 +147,22 @@ impl Report {
 /// # Errors
 /// Transient ones: nothing is said about the target.
 pub async fn run(store: &Store, target: &str) -> Result<Report> {
-    let (first, second, snapshot_at) = snapshot::pair(store).await?;
+    let target = batch::target(target)?;
+    let tweets = target.name == crate::tweets::TARGET;
+    let (first, second, snapshot_at) = snapshot::pair(store, target).await?;
     let mut audit = Audit::default();
-    let history = ledger::read(&first, target, &mut audit).await?;
+    let history = ledger::read(&first, target.name, &mut audit).await?;
     let rest = async {
         coverage::compare(&first, target, &history, &mut audit).await?;
         if history.replays {
             coverage::compare_replays(&first, target, &mut audit).await?;
         }
-        events::doubled(&first, &mut audit).await
+        if tweets { Ok(()) } else { events::doubled(&first, &mut audit).await }
     };
-    let ((), disorder) = tokio::try_join!(rest, events::disorder(&second, &history))?;
-    audit.extend(disorder);
-    Ok(audit.report(target, snapshot_at))
+    let own = async { if tweets { feeds::compare(&second).await } else { events::disorder(&second, &history).await } };
+    let ((), own) = tokio::try_join!(rest, own)?;
+    audit.extend(own);
+    Ok(audit.report(target.name, snapshot_at))
 }
 
 /// (log, partition).

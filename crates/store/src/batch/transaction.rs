@@ -1,13 +1,12 @@
 //! The statements of one batch, in their order.
 
 use std::future::Future;
-use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::SinkExt;
 use tokio_postgres::types::ToSql;
 
 use super::{Author, BatchWriter, Letter, Part};
+use crate::copy;
 use crate::producer_health::signed;
 
 /// What was being done, and the driver's error.
@@ -63,11 +62,6 @@ pub(super) const COPYING: &str = "copying the rows";
 /// Most bytes of dead letters that one INSERT carries.
 const LETTER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Signature, flags and header extension length of a binary COPY.
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// A field count of -1.
-const COPY_TRAILER: &[u8] = &[0xff, 0xff];
-
 impl BatchWriter {
     /// Runs the transaction up to and including COMMIT; `Ok(Some)` is a veto, not rolled back yet.
     pub(super) async fn run<V>(
@@ -111,18 +105,9 @@ impl BatchWriter {
         self.session.client.query_one(&self.fence, &values).await.map(drop)
     }
 
-    /// Sends encoded rows through COPY. Chunks are passed on whole.
+    /// Sends encoded rows through COPY.
     pub(super) async fn copy_rows(&self, rows: &[Bytes]) -> Result<(), tokio_postgres::Error> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut sink = pin!(self.session.client.copy_in::<_, Bytes>(&self.copy).await?);
-        sink.feed(Bytes::from_static(COPY_HEADER)).await?;
-        for chunk in rows {
-            sink.feed(chunk.clone()).await?;
-        }
-        sink.feed(Bytes::from_static(COPY_TRAILER)).await?;
-        sink.finish().await.map(drop)
+        copy::send(&self.session.client, &self.copy, rows).await
     }
 
     async fn follow(&self, parts: &[Part]) -> Result<(), tokio_postgres::Error> {

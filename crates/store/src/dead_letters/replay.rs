@@ -3,13 +3,15 @@
 //! Row and letter change in one transaction, and the letter goes from open to replayed by
 //! compare-and-swap: two at once, or an answer that was lost, never make two rows.
 
-use schema::{Fault, ReasonCode, SensorReading, sensor_reading};
+use bytes::Bytes;
+use schema::{Fault, ReasonCode};
 use tokio_postgres::Transaction;
+use tokio_postgres::types::ToSql;
 
+use crate::batch::{self, Target};
 use crate::connect::Store;
+use crate::copy::{self, Origin};
 use crate::error::{Error, Result};
-use crate::producer_health::signed;
-use crate::sensor_readings::TARGET;
 
 /// What became of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,18 +48,15 @@ pub async fn replay(store: &Store, id: i64, by: &str) -> Result<Replay> {
             None => Err(Error::Refused(format!("there is no dead letter {id}"))),
         };
     };
-    let target: &str = row.get(0);
-    if target != TARGET {
-        return Err(Error::Refused(format!(
-            "dead letter {id} was meant for {target}, which this command cannot replay"
-        )));
-    }
+    let target = batch::target(row.get(0))?;
+    let at: (i32, i32, i64) = (row.get(1), row.get(2), row.get(3));
     // What follows an early return is a rollback: the letter stays open.
-    let reading = match decode(row.get(4)) {
-        Ok(reading) => reading,
-        Err(fault) => return Ok(Replay::StillBad(fault)),
-    };
-    match insert(&transaction, &reading, by, (row.get(1), row.get(2), row.get(3))).await {
+    let encoded =
+        match encode(target, row.get(4), &Origin { consumer_id: by, log_id: at.0, partition: at.1, offset: at.2 }) {
+            Ok(encoded) => encoded,
+            Err(fault) => return Ok(Replay::StillBad(fault)),
+        };
+    match insert(&transaction, target, encoded, at).await {
         Ok(()) => {}
         Err(error) if error.code().is_some_and(|code| code.code().starts_with("22")) => {
             let text = error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
@@ -69,38 +68,27 @@ pub async fn replay(store: &Store, id: i64, by: &str) -> Result<Replay> {
     Ok(Replay::Replayed)
 }
 
-/// The decoder, with a panic of its own being a fault of the record, as in the consumer.
-fn decode(payload: Option<&[u8]>) -> std::result::Result<SensorReading<'_>, Fault> {
-    std::panic::catch_unwind(|| sensor_reading::decode(payload))
-        .unwrap_or_else(|_| Err(Fault::new(ReasonCode::DecoderPanic, None, "the decoder panicked on these bytes")))
+/// The row, with a panic of the decoder being a fault of the record, as in the consumer.
+fn encode(target: &Target, payload: Option<&[u8]>, origin: &Origin<'_>) -> std::result::Result<Bytes, Fault> {
+    std::panic::catch_unwind(|| {
+        let mut row = Vec::new();
+        (target.encode)(&mut row, payload, origin).map(|()| Bytes::from(row))
+    })
+    .unwrap_or_else(|_| Err(Fault::new(ReasonCode::DecoderPanic, None, "the decoder panicked on these bytes")))
 }
 
+/// The row, and what follows from it.
 async fn insert(
     transaction: &Transaction<'_>,
-    reading: &SensorReading<'_>,
-    by: &str,
+    target: &Target,
+    row: Bytes,
     (log_id, partition, offset): (i32, i32, i64),
 ) -> std::result::Result<(), tokio_postgres::Error> {
-    transaction
-        .execute(
-            "INSERT INTO sensor_readings (sensor_id, sensor_type, unit, value, event_time, producer_id, run_id, \
-                 sequence, processed_by_consumer, log_id, kafka_partition, kafka_offset) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-            &[
-                &reading.sensor_id.as_ref(),
-                &reading.sensor_type.as_str(),
-                &reading.unit.as_ref(),
-                &reading.value,
-                &reading.event_time,
-                &reading.producer_id.as_ref(),
-                &reading.run_id,
-                &signed(reading.sequence),
-                &by,
-                &log_id,
-                &partition,
-                &offset,
-            ],
-        )
-        .await
-        .map(drop)
+    let statement = transaction.prepare(target.copy).await?;
+    copy::send(transaction.client(), &statement, &[row]).await?;
+    for statement in target.then {
+        let part: [&(dyn ToSql + Sync); 4] = [&vec![log_id], &vec![partition], &vec![offset], &vec![offset + 1]];
+        transaction.execute(*statement, &part).await?;
+    }
+    Ok(())
 }

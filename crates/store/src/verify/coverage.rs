@@ -13,26 +13,36 @@ use tokio_postgres::{Client, Row};
 use super::finding::Kind;
 use super::ledger::{History, unsigned};
 use super::{At, Audit};
+use crate::batch::Target;
 use crate::error::{Error, Result};
 
 /// Transactions whose doubled offsets are named one by one; those of others are counted.
 const NAMED_TRANSACTIONS: usize = 50;
 
-/// A row of a replayed letter belongs to the letter's transaction, not to its own.
-pub(super) const NOT_REPLAYED: &str = "NOT EXISTS (
-    SELECT FROM dead_letters d
-     WHERE d.target = 'sensor_readings' AND d.status = 'replayed' AND d.log_id = r.log_id
-       AND d.partition_number = r.kafka_partition AND d.kafka_offset = r.kafka_offset
-       AND d.replayed_at = r.processing_timestamp)";
+/// Of the target's rows `r`, those that are no replayed letter's: such a row belongs to the letter's transaction, not to
+/// its own.
+pub(super) fn own_rows(target: &Target, history: &History) -> String {
+    if !history.replays {
+        return "true".to_owned();
+    }
+    format!(
+        "NOT EXISTS (
+            SELECT FROM dead_letters d
+             WHERE d.target = '{}' AND d.status = 'replayed' AND d.log_id = r.log_id
+               AND d.partition_number = r.kafka_partition AND d.kafka_offset = r.kafka_offset
+               AND d.replayed_at = r.processing_timestamp)",
+        target.name
+    )
+}
 
-fn statement(replays: bool) -> String {
-    let filter = if replays { NOT_REPLAYED } else { "true" };
+fn statement(target: &Target, history: &History) -> String {
+    let (table, filter) = (target.name, own_rows(target, history));
     format!(
         "
     WITH row_groups AS (
         SELECT r.log_id, r.kafka_partition AS partition_number, r.processing_timestamp AS stored_at,
                count(*) AS n, range_agg(int8range(r.kafka_offset, r.kafka_offset + 1)) AS offsets
-          FROM sensor_readings r WHERE {filter} GROUP BY 1, 2, 3
+          FROM {table} r WHERE {filter} GROUP BY 1, 2, 3
     ), letter_groups AS (
         SELECT log_id, partition_number, dead_at AS stored_at, count(*) AS n,
                count(*) FILTER (WHERE status = 'replayed') AS replayed,
@@ -70,10 +80,10 @@ fn statement(replays: bool) -> String {
 }
 
 /// Compares every transaction; the totals go into the partitions' lines.
-pub(super) async fn compare(client: &Client, target: &str, history: &History, audit: &mut Audit) -> Result<()> {
+pub(super) async fn compare(client: &Client, target: &Target, history: &History, audit: &mut Audit) -> Result<()> {
     const DOING: &str = "comparing rows with the ledger";
-    let values: [&(dyn ToSql + Sync); 1] = [&target];
-    let rows = client.query_raw(&statement(history.replays), values).await.map_err(Error::doing(DOING))?;
+    let values: [&(dyn ToSql + Sync); 1] = [&target.name];
+    let rows = client.query_raw(&statement(target, history), values).await.map_err(Error::doing(DOING))?;
     let mut rows = pin!(rows);
     let mut doubled = Vec::new();
     while let Some(row) = rows.try_next().await.map_err(Error::doing(DOING))? {
@@ -125,7 +135,7 @@ fn judge(audit: &mut Audit, at: At, stored_at: Timestamp, row: &Row) -> Doubled 
 /// Names the offsets that these transactions stored more than once.
 async fn name_doubled(
     client: &Client,
-    target: &str,
+    target: &Target,
     transactions: &[(At, Timestamp)],
     history: &History,
     audit: &mut Audit,
@@ -133,12 +143,12 @@ async fn name_doubled(
     if transactions.is_empty() {
         return Ok(());
     }
-    let filter = if history.replays { NOT_REPLAYED } else { "true" };
+    let (table, filter) = (target.name, own_rows(target, history));
     let statement = format!(
         "SELECT log_id, partition_number, kafka_offset
            FROM unnest($2::int[], $3::int[], $4::timestamptz[]) AS t(log_id, partition_number, stored_at)
            JOIN (SELECT log_id, kafka_partition AS partition_number, processing_timestamp AS stored_at, kafka_offset
-                   FROM sensor_readings r WHERE {filter} AND r.processing_timestamp = ANY ($4)
+                   FROM {table} r WHERE {filter} AND r.processing_timestamp = ANY ($4)
                   UNION ALL
                  SELECT log_id, partition_number, dead_at, kafka_offset FROM dead_letters WHERE target = $1) s
           USING (log_id, partition_number, stored_at)
@@ -147,7 +157,7 @@ async fn name_doubled(
     let logs: Vec<i32> = transactions.iter().map(|t| t.0.0).collect();
     let partitions: Vec<i32> = transactions.iter().map(|t| t.0.1).collect();
     let times: Vec<Timestamp> = transactions.iter().map(|t| t.1).collect();
-    let rows = client.query(&statement, &[&target, &logs, &partitions, &times]).await;
+    let rows = client.query(&statement, &[&target.name, &logs, &partitions, &times]).await;
     for row in rows.map_err(Error::doing("naming doubled rows"))? {
         let offset: i64 = row.get(2);
         audit.find((row.get(0), row.get(1)), Kind::Doubled, offset, offset + 1);
@@ -156,19 +166,22 @@ async fn name_doubled(
 }
 
 /// Compares the replayed letters with their rows, which keep the original coordinates.
-pub(super) async fn compare_replays(client: &Client, target: &str, audit: &mut Audit) -> Result<()> {
+pub(super) async fn compare_replays(client: &Client, target: &Target, audit: &mut Audit) -> Result<()> {
     const DOING: &str = "comparing replayed letters with their rows";
-    let statement = "
+    let statement = format!(
+        "
         SELECT d.log_id, d.partition_number, d.kafka_offset, count(r.kafka_offset), min(d.id)
           FROM dead_letters d
           LEFT JOIN retention_checkpoints c USING (target, log_id, partition_number)
-          LEFT JOIN sensor_readings r
+          LEFT JOIN {} r
             ON r.log_id = d.log_id AND r.kafka_partition = d.partition_number AND r.kafka_offset = d.kafka_offset
            AND r.processing_timestamp = d.replayed_at
          WHERE d.target = $1 AND d.status = 'replayed' AND d.replayed_at >= coalesce(c.horizon, '-infinity')
-         GROUP BY 1, 2, 3 HAVING count(r.kafka_offset) <> 1 ORDER BY 1, 2, 3";
-    let values: [&(dyn ToSql + Sync); 1] = [&target];
-    let mut rows = pin!(client.query_raw(statement, values).await.map_err(Error::doing(DOING))?);
+         GROUP BY 1, 2, 3 HAVING count(r.kafka_offset) <> 1 ORDER BY 1, 2, 3",
+        target.name
+    );
+    let values: [&(dyn ToSql + Sync); 1] = [&target.name];
+    let mut rows = pin!(client.query_raw(&statement, values).await.map_err(Error::doing(DOING))?);
     while let Some(row) = rows.try_next().await.map_err(Error::doing(DOING))? {
         let (offset, count, id): (i64, i64, i64) = (row.get(2), row.get(3), row.get(4));
         let kind = if count == 0 { Kind::ReplayMissing } else { Kind::ReplayDoubled };

@@ -6,11 +6,12 @@ use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::coverage::NOT_REPLAYED;
+use super::coverage::own_rows;
 use super::finding::Kind;
 use super::ledger::History;
 use super::{At, Audit};
 use crate::error::{Error, Result};
+use crate::sensor_readings::BATCH;
 
 /// Sequence numbers that are looked at together: `range_agg` holds one such stretch in memory.
 const STRETCH: i64 = 1 << 14;
@@ -69,12 +70,11 @@ pub(super) async fn doubled(client: &Client, audit: &mut Audit) -> Result<()> {
 pub(super) async fn disorder(client: &Client, history: &History) -> Result<Audit> {
     const DOING: &str = "looking for disorder";
     let (filter, time) = match history.went_back.as_slice() {
-        [] => ("true", String::new()),
+        [] => ("true".to_owned(), String::new()),
         partitions => {
             let list: Vec<String> = partitions.iter().map(|(log, partition)| format!("({log}, {partition})")).collect();
             let repeats = format!("(log_id, kafka_partition) IN ({})", list.join(", "));
-            let filter = if history.replays { NOT_REPLAYED } else { "true" };
-            (filter, format!("CASE WHEN {repeats} THEN processing_timestamp END,"))
+            (own_rows(&BATCH, history), format!("CASE WHEN {repeats} THEN processing_timestamp END,"))
         }
     };
     let statement = format!(

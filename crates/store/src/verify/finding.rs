@@ -39,6 +39,10 @@ pub enum Kind {
     EventDoubled,
     /// A sensor's sequence numbers of one run fall while its offsets rise.
     Disorder,
+    /// A record whose tweet is not stored.
+    TweetMissing,
+    /// A tweet that is not in the feed of somebody who follows its author.
+    FeedMissing,
 }
 
 impl Kind {
@@ -59,6 +63,8 @@ impl Kind {
             Self::ReplayDoubled => "dead letters replayed into several rows",
             Self::EventDoubled => "the same event (producer, run, sequence) as at another place",
             Self::Disorder => "a sensor's sequence falls where its offset rises",
+            Self::TweetMissing => "records whose tweet is not stored",
+            Self::FeedMissing => "tweets that followers of their author don't have",
         }
     }
 
@@ -78,6 +84,8 @@ impl Kind {
             Self::ReplayDoubled => "replay_doubled",
             Self::EventDoubled => "event_doubled",
             Self::Disorder => "disorder",
+            Self::TweetMissing => "tweet_missing",
+            Self::FeedMissing => "feed_missing",
         }
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Client;
 
+use crate::batch::Target;
 use crate::connect::Store;
 use crate::error::{Error, Result};
 
@@ -12,14 +13,14 @@ const SETTINGS: &str = "SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET L
      SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// Opens both, read-only; they end when the clients are dropped. The time is the snapshot's.
-pub(super) async fn pair(store: &Store) -> Result<(Client, Client, Timestamp)> {
+pub(super) async fn pair(store: &Store, target: &Target) -> Result<(Client, Client, Timestamp)> {
     const DOING: &str = "taking a snapshot";
     let (first, second) = (store.long_session().await?.client, store.long_session().await?.client);
     begin(&first).await?;
     // Before the snapshot is taken (PostgreSQL manual, LOCK): tables are dropped for all snapshots at
     // once, their checkpoints show up only in later ones.
-    let lock = "LOCK TABLE sensor_readings, batch_ledger IN ACCESS SHARE MODE";
-    first.batch_execute(lock).await.map_err(Error::doing(DOING))?;
+    let lock = format!("LOCK TABLE {}, batch_ledger IN ACCESS SHARE MODE", target.name);
+    first.batch_execute(&lock).await.map_err(Error::doing(DOING))?;
     let row = first.query_one("SELECT pg_export_snapshot(), now()", &[]).await.map_err(Error::doing(DOING))?;
     let name: String = row.get(0);
     begin(&second).await?;

@@ -1,0 +1,164 @@
+//! Users, and who follows whom.
+//!
+//! A follow and the storing of a tweet take the author's row, so that one of them is first: what is stored by then, the
+//! follow back-fills itself; what comes later is fanned out to it (`schema/migrations/V7__feed.sql`).
+
+use jiff::Timestamp;
+use tokio_postgres::error::SqlState;
+
+use crate::connect::Store;
+use crate::error::{Error, Result};
+
+/// Tweets that a new follower gets of those that are there.
+pub const BACKFILL: i64 = 100;
+
+/// Somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Number, from 1.
+    pub user_id: i64,
+    /// Unique.
+    pub username: String,
+    /// How many follow them.
+    pub followers: i64,
+    /// How many they follow.
+    pub following: i64,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What came of making a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// Made.
+    New(User),
+    /// Somebody has this `username` or `email`: the field's name.
+    Taken(&'static str),
+}
+
+/// What came of a follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// From now on.
+    New,
+    /// They did already.
+    Already,
+    /// There is no such user.
+    NoSuchUser(i64),
+}
+
+/// Makes a user.
+///
+/// # Errors
+/// Transient ones.
+pub async fn create(store: &Store, username: &str, email: &str) -> Result<Created> {
+    // A row that is refused would use up a number all the same: they are asked for first, and raced for last.
+    const STATEMENT: &str = "INSERT INTO users (username, email) SELECT $1, $2 \
+         WHERE NOT EXISTS (SELECT FROM users WHERE username = $1 OR email = $2) \
+         RETURNING user_id, username, followers, following, created_at";
+    const DOING: &str = "making a user";
+    let client = store.pooled().await?;
+    let statement = client.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
+    match client.query_opt(&statement, &[&username, &email]).await {
+        Ok(Some(row)) => return Ok(Created::New(user(&row))),
+        Ok(None) => {}
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
+        Err(source) => return Err(Error::Statement { doing: DOING, source }),
+    }
+    let taken = client.query_one("SELECT EXISTS (SELECT FROM users WHERE username = $1)", &[&username]).await;
+    let by_name: bool = taken.map_err(Error::doing(DOING))?.get(0);
+    Ok(Created::Taken(if by_name { "username" } else { "email" }))
+}
+
+/// The user of this number.
+///
+/// # Errors
+/// Transient ones.
+pub async fn find(store: &Store, user_id: i64) -> Result<Option<User>> {
+    const STATEMENT: &str = "SELECT user_id, username, followers, following, created_at FROM users WHERE user_id = $1";
+    const DOING: &str = "looking for a user";
+    let client = store.pooled().await?;
+    let statement = client.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
+    let row = client.query_opt(&statement, &[&user_id]).await.map_err(Error::doing(DOING))?;
+    Ok(row.as_ref().map(user))
+}
+
+/// Lets `follower` follow `followed`, with the latest [`BACKFILL`] tweets. They must differ.
+///
+/// # Errors
+/// Transient ones; nothing is kept in part.
+pub async fn follow(store: &Store, follower: i64, followed: i64) -> Result<Followed> {
+    const DOING: &str = "following";
+    let mut client = store.pooled().await?;
+    let transaction = client.transaction().await.map_err(Error::doing(DOING))?;
+    if let Some(missing) = lock(&transaction, follower, followed).await? {
+        return Ok(Followed::NoSuchUser(missing));
+    }
+    // Statements of their own: each sees what the lock waited for.
+    let follows = "INSERT INTO follows (followed_id, follower_id, version, since_id) \
+         SELECT user_id, $2, audience_version + 1, \
+                (SELECT min(tweet_id) FROM (SELECT tweet_id FROM tweets WHERE author_id = $1 AND stored_at IS NOT NULL \
+                    AND deleted_at IS NULL ORDER BY tweet_id DESC LIMIT $3) latest) \
+           FROM users WHERE user_id = $1 ON CONFLICT DO NOTHING";
+    let items = "INSERT INTO feed_items (user_id, tweet_id, author_id) \
+         SELECT $2, tweet_id, $1 FROM tweets WHERE author_id = $1 AND stored_at IS NOT NULL AND deleted_at IS NULL \
+          ORDER BY tweet_id DESC LIMIT $3 ON CONFLICT DO NOTHING";
+    let followed_author =
+        "UPDATE users SET audience_version = audience_version + 1, followers = followers + 1 WHERE user_id = $1";
+    let following = "UPDATE users SET following = following + 1 WHERE user_id = $1";
+    if transaction.execute(follows, &[&followed, &follower, &BACKFILL]).await.map_err(Error::doing(DOING))? == 0 {
+        return Ok(Followed::Already);
+    }
+    transaction.execute(items, &[&followed, &follower, &BACKFILL]).await.map_err(Error::doing(DOING))?;
+    transaction.execute(followed_author, &[&followed]).await.map_err(Error::doing(DOING))?;
+    transaction.execute(following, &[&follower]).await.map_err(Error::doing(DOING))?;
+    transaction.commit().await.map_err(Error::doing(DOING))?;
+    Ok(Followed::New)
+}
+
+/// Ends a follow, and takes its tweets out of the reader's feed; whether there was one.
+///
+/// # Errors
+/// Transient ones; nothing is kept in part.
+pub async fn unfollow(store: &Store, follower: i64, followed: i64) -> Result<bool> {
+    const DOING: &str = "unfollowing";
+    let mut client = store.pooled().await?;
+    let transaction = client.transaction().await.map_err(Error::doing(DOING))?;
+    if lock(&transaction, follower, followed).await?.is_some() {
+        return Ok(false);
+    }
+    let ended = "DELETE FROM follows WHERE followed_id = $1 AND follower_id = $2";
+    if transaction.execute(ended, &[&followed, &follower]).await.map_err(Error::doing(DOING))? == 0 {
+        return Ok(false);
+    }
+    for (statement, user) in [
+        ("UPDATE users SET followers = followers - 1 WHERE user_id = $1", followed),
+        ("UPDATE users SET following = following - 1 WHERE user_id = $1", follower),
+    ] {
+        transaction.execute(statement, &[&user]).await.map_err(Error::doing(DOING))?;
+    }
+    // A feed is short: its key finds the reader's items.
+    let items = "DELETE FROM feed_items WHERE user_id = $2 AND author_id = $1";
+    transaction.execute(items, &[&followed, &follower]).await.map_err(Error::doing(DOING))?;
+    transaction.commit().await.map_err(Error::doing(DOING))?;
+    Ok(true)
+}
+
+/// Takes the two rows in the order in which everybody takes them; the one that is not there.
+async fn lock(transaction: &tokio_postgres::Transaction<'_>, follower: i64, followed: i64) -> Result<Option<i64>> {
+    let statement = "SELECT user_id FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE";
+    let wanted = vec![follower, followed];
+    let rows = transaction.query(statement, &[&wanted]).await.map_err(Error::doing("locking two users"))?;
+    let there: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(wanted.into_iter().find(|user| !there.contains(user)))
+}
+
+fn user(row: &tokio_postgres::Row) -> User {
+    User {
+        user_id: row.get(0),
+        username: row.get(1),
+        followers: row.get(2),
+        following: row.get(3),
+        created_at: row.get(4),
+    }
+}

@@ -1,0 +1,48 @@
+//! The feeds against tweets and follows: what a record became, and who reads it.
+
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+use tokio_postgres::Client;
+
+use super::Audit;
+use super::finding::Kind;
+use crate::error::{Error, Result};
+
+/// Records whose tweet is not stored.
+const UNSTORED: &str = "
+    SELECT r.log_id, r.kafka_partition, r.kafka_offset, r.tweet_id, 0::bigint, 0::bigint
+      FROM tweet_records r LEFT JOIN tweets t ON t.tweet_id = r.tweet_id AND t.stored_at IS NOT NULL
+     WHERE t.tweet_id IS NULL";
+
+/// Tweets that somebody who follows their author does not have: those stored behind the follow, and those that it found
+/// and back-filled. No tweet is there twice: the feeds' key.
+const UNREAD: &str = "
+    SELECT r.log_id, r.kafka_partition, min(r.kafka_offset), t.tweet_id, count(DISTINCT f.follower_id), min(f.follower_id)
+      FROM tweets t
+      JOIN follows f ON f.followed_id = t.author_id AND (f.version <= t.audience_version OR f.since_id <= t.tweet_id)
+      JOIN tweet_records r ON r.tweet_id = t.tweet_id
+     WHERE t.stored_at IS NOT NULL AND t.deleted_at IS NULL
+       AND NOT EXISTS (SELECT FROM feed_items i WHERE i.user_id = f.follower_id AND i.tweet_id = t.tweet_id)
+     GROUP BY 1, 2, 4";
+
+/// Finds both.
+pub(super) async fn compare(client: &Client) -> Result<Audit> {
+    const DOING: &str = "comparing feeds with tweets";
+    let mut audit = Audit::default();
+    let nothing: [&str; 0] = [];
+    for (statement, kind) in [(UNSTORED, Kind::TweetMissing), (UNREAD, Kind::FeedMissing)] {
+        let mut rows = pin!(client.query_raw(statement, nothing).await.map_err(Error::doing(DOING))?);
+        while let Some(row) = rows.try_next().await.map_err(Error::doing(DOING))? {
+            let (offset, tweet): (i64, i64) = (row.get(2), row.get(3));
+            let (readers, first): (i64, i64) = (row.get(4), row.get(5));
+            audit.find_with((row.get(0), row.get(1)), kind, (offset, offset + 1), || match kind {
+                Kind::FeedMissing => {
+                    format!("tweet {tweet} is in {readers} feeds too few, that of user {first} the first")
+                }
+                _ => format!("tweet {tweet} is not stored"),
+            });
+        }
+    }
+    Ok(audit)
+}
