@@ -146,13 +146,14 @@ function figures(model: Model): Figure[] {
 }
 
 /** What the last drill's `consumer verify` said. */
-function provenOf({ recording }: Model, at: number): Figure {
+function provenOf(model: Model, at: number): Figure {
+  const { recording } = model;
   const label = "Lost or doubled";
   const drills = [...(recording.day?.drills ?? []), ...(recording.near?.drills ?? [])];
   const checked = drills.filter(({ until, proven }) => until !== null && until <= at && proven !== null);
   const last = checked.reduce<Drill | null>((latest, drill) => ((drill.until ?? 0) > (latest?.until ?? 0) ? drill : latest), null);
   if (last === null || last.until === null) return { label, value: "not checked", note: "in a drill, in 24 h", word: true };
-  return { label, value: last.proven ? "none" : "found", note: `checked ${span(at - last.until)} before`, hot: !last.proven, word: true };
+  return { label, value: last.proven ? "none" : "found", note: `checked ${span(at - last.until)} ${isPast(model) ? "before" : "ago"}`, hot: !last.proven, word: true };
 }
 
 function worstOf(model: Model, at: number): Figure {
