@@ -113,9 +113,14 @@ fn fate<'a>(facts: &'a Facts, boot: Uuid, lived: &Lived<'a>, starts: &[&'a Entry
     if let Some(left) = left(lived) {
         return (Fate::Left(left), None);
     }
-    // Of a build that wrote no lives, silence tells nothing.
+    // Of a process without a life (an older build, or one that ended before its first heartbeat) silence tells nothing;
+    // another one under its name does.
     if lived.life.is_none() {
-        return (Fate::Lives, None);
+        let next = starts.iter().find(|entry| {
+            entry.boot_id != boot && entry.consumer_id == lived.consumer_id && entry.at > lived.last_sign
+        });
+        let gone = next.map(|next| (Fate::Died(lived.last_sign), Some(Proof::Successor(next))));
+        return gone.unwrap_or((Fate::Lives, None));
     }
     let silent_for = facts.as_of.duration_since(lived.last_sign);
     let was_blind = facts.blind.iter().any(|span| {

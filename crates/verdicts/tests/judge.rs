@@ -233,6 +233,20 @@ fn a_dead_process_is_no_owner_beside_a_living_one() {
 }
 
 #[test]
+fn who_ended_before_its_first_heartbeat_is_no_member_beside_its_successor() {
+    let mut world = two_members(120_000);
+    world.says(13, 20_000, Kind::Started, None);
+    world.says(13, 21_000, Kind::Assigned, None);
+    world.life(3, 22_000, 120_000);
+    world.says(3, 22_000, Kind::Started, None);
+    world.takes(3, 23_000, &[3], 60_000);
+    let rebalances = world.judged(90_000);
+    let last = rebalances.last().expect("a rebalance");
+    assert_eq!(last.members_after, ["consumer-1", "consumer-2", "consumer-3"]);
+    assert_eq!((last.moved, last.fewest), (1, 1), "four partitions over three members, not over four");
+}
+
+#[test]
 fn a_poll_interval_is_told_from_a_pause() {
     let mut world = two_members(120_000);
     world.takes(2, 66_000, &[0, 1], 90_000);
