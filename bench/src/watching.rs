@@ -35,22 +35,17 @@ impl Default for Options {
     }
 }
 
-/// Notes when a fact's mark is painted: after the frame that follows its text.
-const WATCH: &str = "window.painted = {}; new MutationObserver(() => { \
-     for (const mark of document.querySelector('#events').textContent.matchAll(/mark-[0-9]+-/g)) { \
-       if (window.painted[mark] === undefined) { window.painted[mark] = 0; \
+/// Notes when a fact's mark, and a rebalance's row, are painted: after the frame that follows what they are.
+const WATCH: &str = "window.painted = {}; const note = (key) => { \
+       if (window.painted[key] === undefined) { window.painted[key] = 0; \
          requestAnimationFrame(() => { const channel = new MessageChannel(); \
-           channel.port1.onmessage = () => { window.painted[mark] = performance.timeOrigin + performance.now(); }; \
-           channel.port2.postMessage(0); }); } } \
-     }).observe(document.querySelector('#events'), { childList: true, characterData: true, subtree: true }); return null";
-
-/// The same, of a rebalance's row.
-const WATCH_ROWS: &str = "window.rows = {}; new MutationObserver((changes) => { \
-     for (const id of changes.flatMap((change) => [...change.addedNodes]).map((row) => row.dataset?.id)) { \
-       if (id !== undefined && window.rows[id] === undefined) { window.rows[id] = 0; \
-         requestAnimationFrame(() => { const channel = new MessageChannel(); \
-           channel.port1.onmessage = () => { window.rows[id] = performance.timeOrigin + performance.now(); }; \
-           channel.port2.postMessage(0); }); } } \
+           channel.port1.onmessage = () => { window.painted[key] = performance.timeOrigin + performance.now(); }; \
+           channel.port2.postMessage(0); }); } }; \
+     const events = document.querySelector('#events'); \
+     new MutationObserver(() => { for (const [mark] of events.textContent.matchAll(/mark-[0-9]+-/g)) note(mark); }) \
+       .observe(events, { childList: true, characterData: true, subtree: true }); \
+     new MutationObserver((changes) => { \
+       for (const row of changes.flatMap((change) => [...change.addedNodes])) if (row.dataset?.id !== undefined) note(row.dataset.id); \
      }).observe(document.querySelector('#happened'), { childList: true, subtree: true }); return null";
 
 /// Answers with the section of the page.
@@ -80,7 +75,6 @@ pub async fn run(options: &Options) -> Result<String> {
         tokio::time::sleep(Duration::from_millis(u64::from(430 + n * 37 % 300))).await;
         waits.push(fact_to_pixel(&client, &page, n).await?);
     }
-    page.run(WATCH_ROWS).await;
     let mut notices = Vec::new();
     for n in 0..options.rebalances {
         let acted = Timestamp::now();
@@ -135,12 +129,11 @@ async fn notice_to_pixel(client: &tokio_postgres::Client, page: &Browser, acted:
         ensure!(began.elapsed() < Duration::from_secs(30), "no rebalance was recorded");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    page.until("its row is painted", &format!("return (window.rows['{id}'] ?? 0) > 0")).await;
-    let painted = page.run(&format!("return window.rows['{id}']")).await;
+    let painted = painted(page, &id).await?;
     // What comes late may have moved it.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let noticed: Timestamp = client.query_one("SELECT noticed_at FROM rebalances WHERE id = $1", &[&id]).await?.get(0);
-    Ok(painted.as_f64().context("a time")? - noticed.as_microsecond() as f64 / 1e3)
+    Ok(painted - noticed.as_microsecond() as f64 / 1e3)
 }
 
 /// Milliseconds from the commit of a fact to the frame that shows it.
@@ -155,7 +148,11 @@ async fn fact_to_pixel(client: &tokio_postgres::Client, page: &Browser, n: u32) 
         )
         .await?;
     let committed = Timestamp::now().as_microsecond() as f64 / 1e3;
-    page.until("it is painted", &format!("return (window.painted['{mark}'] ?? 0) > 0")).await;
-    let painted = page.run(&format!("return window.painted['{mark}']")).await;
-    Ok(painted.as_f64().context("a time")? - committed)
+    Ok(painted(page, &mark).await? - committed)
+}
+
+/// When it was painted, in milliseconds since the epoch.
+async fn painted(page: &Browser, key: &str) -> Result<f64> {
+    page.until("it is painted", &format!("return (window.painted['{key}'] ?? 0) > 0")).await;
+    page.run(&format!("return window.painted['{key}']")).await.as_f64().context("a time")
 }

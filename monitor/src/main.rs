@@ -46,7 +46,6 @@ use crate::{
     guard::Policy,
     options::{Command, Options},
     stream::Hub,
-    task::Task,
 };
 
 /// How long a stop may take, all in all.
@@ -81,14 +80,7 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn finish(command: Command, options: &Options) -> u8 {
     lifecycle::end_when_nobody_reads();
-    match command {
-        Command::Check => check::run(options).await,
-        Command::Export => task::run(Task::Export, options).await,
-        Command::Rejudge => task::run(Task::Rejudge, options).await,
-        Command::DrillBegin => task::run(Task::DrillBegin, options).await,
-        Command::DrillAwait => task::run(Task::DrillAwait, options).await,
-        Command::DrillEnd => task::run(Task::DrillEnd, options).await,
-    }
+    task::run(command, options).await
 }
 
 /// What the configuration amounts to, found out before any connection is made.

@@ -1,4 +1,4 @@
-//! What a monitor does instead of serving and then ends: an export of the record, and the marks of a drill.
+//! What a monitor does instead of serving and then ends: a check, an export, a second judgement, the marks of a drill.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use store::flight_recorder::{self as recorded, Filter};
 use store::{Store, consumer_health, schema_version};
 use verdicts::Rebalance;
 
-use crate::options::Options as Monitor;
+use crate::check;
+use crate::options::{Command, Options as Monitor};
 use crate::record;
 use crate::recorder::judge;
 use crate::recorder_store;
@@ -21,21 +22,6 @@ const QUIET: SignedDuration = SignedDuration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The longest that a drill's recovery is waited for.
 const RECOVERY: Duration = Duration::from_secs(240);
-
-/// What it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Writes what was recorded into one file.
-    Export,
-    /// Judges once more, and compares.
-    Rejudge,
-    /// Marks the beginning of a drill.
-    DrillBegin,
-    /// Waits until everything is read again.
-    DrillAwait,
-    /// Judges a drill, and marks its end.
-    DrillEnd,
-}
 
 /// Flags of the commands that end.
 #[derive(Debug, Args)]
@@ -78,13 +64,14 @@ impl From<store::Error> for Failure {
 }
 
 /// Does it; the exit code. 1: a drill that failed, or verdicts that differ.
-pub async fn run(task: Task, options: &Monitor) -> u8 {
-    let done = match task {
-        Task::Export => export(options).await,
-        Task::Rejudge => rejudge(options).await,
-        Task::DrillBegin => begin(options).await,
-        Task::DrillAwait => await_recovery(options).await,
-        Task::DrillEnd => end(options).await,
+pub async fn run(command: Command, options: &Monitor) -> u8 {
+    let done = match command {
+        Command::Check => Ok(check::run(options).await),
+        Command::Export => export(options).await,
+        Command::Rejudge => rejudge(options).await,
+        Command::DrillBegin => begin(options).await,
+        Command::DrillAwait => await_recovery(options).await,
+        Command::DrillEnd => end(options).await,
     };
     done.unwrap_or_else(|Failure(code, error)| {
         eprintln!("monitor: {error}");

@@ -101,15 +101,17 @@ pub async fn follow(store: &Store, follower: i64, followed: i64) -> Result<Follo
                     AND deleted_at IS NULL ORDER BY tweet_id DESC LIMIT $3) latest) \
            FROM users WHERE user_id = $1 ON CONFLICT DO NOTHING";
     let items = "INSERT INTO feed_items (user_id, tweet_id, author_id) \
-         SELECT $2, tweet_id, $1 FROM tweets WHERE author_id = $1 AND stored_at IS NOT NULL AND deleted_at IS NULL \
-          ORDER BY tweet_id DESC LIMIT $3 ON CONFLICT DO NOTHING";
+         SELECT f.follower_id, t.tweet_id, t.author_id FROM follows f \
+           JOIN tweets t ON t.author_id = f.followed_id AND t.tweet_id >= f.since_id \
+          WHERE f.followed_id = $1 AND f.follower_id = $2 AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL \
+         ON CONFLICT DO NOTHING";
     let followed_author =
         "UPDATE users SET audience_version = audience_version + 1, followers = followers + 1 WHERE user_id = $1";
     let following = "UPDATE users SET following = following + 1 WHERE user_id = $1";
     if transaction.execute(follows, &[&followed, &follower, &BACKFILL]).await.map_err(Error::doing(DOING))? == 0 {
         return Ok(Followed::Already);
     }
-    transaction.execute(items, &[&followed, &follower, &BACKFILL]).await.map_err(Error::doing(DOING))?;
+    transaction.execute(items, &[&followed, &follower]).await.map_err(Error::doing(DOING))?;
     transaction.execute(followed_author, &[&followed]).await.map_err(Error::doing(DOING))?;
     transaction.execute(following, &[&follower]).await.map_err(Error::doing(DOING))?;
     transaction.commit().await.map_err(Error::doing(DOING))?;

@@ -36,7 +36,7 @@ pub use finding::{Finding, Kind, Places};
 pub use gaps::{Gap, gaps};
 
 /// The tables that can be verified, as in `stored_offsets.target`.
-pub const TARGETS: [&str; 2] = [crate::sensor_readings::TARGET, crate::tweets::TARGET];
+pub const TARGETS: [&str; 2] = [batch::TARGETS[0].name, batch::TARGETS[1].name];
 
 /// Commands of the ledger that are named for one partition; the rest is counted.
 const NAMED_COMMANDS: usize = 20;

@@ -12,6 +12,7 @@ use millrace_store::users::{self, Created, Followed};
 use millrace_store::verify::{self, Verdict};
 use millrace_store::{Store, feeds};
 use schema::tweet::{Tweet, VERSION};
+use testkit::wait_until;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ use uuid::Uuid;
 struct World {
     store: Store,
     sql: Client,
+    /// Sees what the other sessions wait for; within a transaction that stands still.
+    watch: Client,
     writer: BatchWriter,
     author: Author,
     claim: Uuid,
@@ -29,8 +32,7 @@ struct World {
 impl World {
     async fn new() -> Result<Self> {
         let url = testkit::shared().await.database_url;
-        let (sql, connection) = tokio_postgres::connect(&url, NoTls).await?;
-        tokio::spawn(connection);
+        let (sql, watch) = (connect(&url).await?, connect(&url).await?);
         let options = millrace_store::Options { database_url: url, database_pool_size: 4 };
         let store = Store::new(&options, "feed-test")?;
         millrace_store::migrate::run(&store).await?;
@@ -51,7 +53,16 @@ impl World {
         };
         let locked = millrace_store::claim::lock(&store, TARGET, &log, writer.backend()).await?;
         let taken = locked.take(&claimant, 0, false).await?;
-        Ok(Self { store, sql, writer, author, claim: claimant.claim, log_id: taken.log_id, next: taken.next_offset })
+        Ok(Self {
+            store,
+            sql,
+            watch,
+            writer,
+            author,
+            claim: claimant.claim,
+            log_id: taken.log_id,
+            next: taken.next_offset,
+        })
     }
 
     async fn user(&self, name: &str) -> Result<i64> {
@@ -149,7 +160,7 @@ async fn a_follow_and_a_tweet_that_meet_have_one_result() -> Result<()> {
     world.sql.execute("SELECT FROM users WHERE user_id = $1 FOR NO KEY UPDATE", &[&ada]).await?;
     let store = world.store.clone();
     let waiting = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        somebody_waits(&world.watch).await;
         world.sql.execute("INSERT INTO follows VALUES ($1, $2, 1, NULL)", &[&ada, &bob]).await?;
         world.sql.execute("UPDATE users SET audience_version = 1, followers = 1 WHERE user_id = $1", &[&ada]).await?;
         world.sql.batch_execute("COMMIT").await
@@ -168,13 +179,28 @@ async fn a_follow_and_a_tweet_that_meet_have_one_result() -> Result<()> {
     world.sql.batch_execute("BEGIN").await?;
     world.sql.execute("SELECT FROM users WHERE user_id = $1 FOR SHARE", &[&ada]).await?;
     let follow = tokio::spawn(async move { users::follow(&store, cy, ada).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    somebody_waits(&world.watch).await;
     world.stores(&[(2, ada)]).await?;
     assert!(!follow.is_finished(), "it waits for the row");
     world.sql.batch_execute("COMMIT").await?;
     assert_eq!(follow.await??, Followed::New);
     assert_eq!(world.feed(cy).await?, [2, 1]);
     world.is_proven().await
+}
+
+async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// Waits until a session of this database waits for another's lock.
+async fn somebody_waits(watch: &Client) {
+    let waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_until(Duration::from_secs(20), "a session waits for a lock", async || {
+        watch.query(waiting, &[]).await.is_ok_and(|rows| !rows.is_empty())
+    })
+    .await;
 }
 
 /// Tweets (number, author), a record each from `offset` on.

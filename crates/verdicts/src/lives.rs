@@ -113,14 +113,17 @@ fn fate<'a>(facts: &'a Facts, boot: Uuid, lived: &Lived<'a>, starts: &[&'a Entry
     if let Some(left) = left(lived) {
         return (Fate::Left(left), None);
     }
+    // Another one under its name; the clocks of the two may differ by `margin`.
+    let successor = |margin| {
+        let of_its_name = |entry: &&&Entry| entry.boot_id != boot && entry.consumer_id == lived.consumer_id;
+        let started = starts.iter().filter(of_its_name).find(|entry| entry.at + margin > lived.last_sign);
+        started.map(|entry| Proof::Successor(entry))
+    };
     // Of a process without a life (an older build, or one that ended before its first heartbeat) silence tells nothing;
     // another one under its name does.
     if lived.life.is_none() {
-        let next = starts.iter().find(|entry| {
-            entry.boot_id != boot && entry.consumer_id == lived.consumer_id && entry.at > lived.last_sign
-        });
-        let gone = next.map(|next| (Fate::Died(lived.last_sign), Some(Proof::Successor(next))));
-        return gone.unwrap_or((Fate::Lives, None));
+        let proof = successor(SignedDuration::ZERO);
+        return (proof.map_or(Fate::Lives, |_| Fate::Died(lived.last_sign)), proof);
     }
     let silent_for = facts.as_of.duration_since(lived.last_sign);
     let was_blind = facts.blind.iter().any(|span| {
@@ -132,13 +135,10 @@ fn fate<'a>(facts: &'a Facts, boot: Uuid, lived: &Lived<'a>, starts: &[&'a Entry
     if silent_for < SILENCE || was_blind {
         return (Fate::Lives, None);
     }
-    let successor = starts.iter().find(|entry| {
-        entry.boot_id != boot && entry.consumer_id == lived.consumer_id && entry.at + SILENCE > lived.last_sign
-    });
     let sessions = facts.session_views.iter().find(|view| {
         view.sessions == 0 && view.consumer_id == lived.consumer_id && view.at + SILENCE > lived.last_sign
     });
-    let proof = sessions.map(Proof::Sessions).or_else(|| successor.map(|entry| Proof::Successor(entry)));
+    let proof = sessions.map(Proof::Sessions).or_else(|| successor(SILENCE));
     match proof {
         Some(_) => (Fate::Died(lived.last_sign), proof),
         None => (Fate::Silent(lived.last_sign), None),

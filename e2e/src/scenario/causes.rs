@@ -99,19 +99,27 @@ impl Watched {
 
     /// Waits until the verdicts since an instant are exactly these causes of these subjects, and certain.
     async fn named(&self, since: Timestamp, wanted: &[(&str, Vec<String>)]) -> Result<Vec<Value>> {
+        self.told(since, &format!("{wanted:?}"), |verdicts| {
+            let told: Vec<(String, Vec<String>)> = verdicts.iter().map(cause_of).collect();
+            verdicts.iter().all(|v| v["open"] == false && v["confidence"] == "certain")
+                && told.len() == wanted.len()
+                && told.iter().zip(wanted).all(|(told, wanted)| told.0 == wanted.0 && told.1 == wanted.1)
+        })
+        .await
+    }
+
+    /// Waits until the verdicts since an instant are as they should be.
+    async fn told(&self, since: Timestamp, wanted: &str, is_it: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
         let deadline = std::time::Instant::now() + VERDICT;
         loop {
             let verdicts = self.verdicts(since).await?;
-            let told: Vec<(String, Vec<String>)> = verdicts.iter().map(cause_of).collect();
-            let settled = verdicts.iter().all(|v| v["open"] == false && v["confidence"] == "certain");
-            let matching = told.len() == wanted.len()
-                && told.iter().zip(wanted).all(|(told, wanted)| told.0 == wanted.0 && told.1 == wanted.1);
-            if settled && matching {
+            if is_it(&verdicts) {
                 return Ok(verdicts);
             }
             if std::time::Instant::now() > deadline {
+                let told: Vec<_> = verdicts.iter().map(cause_of).collect();
                 let stories: Vec<String> = verdicts.iter().map(summary).collect();
-                bail!("wanted {wanted:?}; the verdicts are {told:?}:\n{}", stories.join("\n"));
+                bail!("wanted {wanted}; the verdicts are {told:?}:\n{}", stories.join("\n"));
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -305,17 +313,8 @@ async fn topic_recreated(site: Arc<Site>, mut rng: StdRng) -> Result<Hits> {
     watched.trial.plant.drained(HEAL).await?;
     let since = Timestamp::now();
     recreate(&watched.trial.plant).await?;
-    let deadline = std::time::Instant::now() + VERDICT;
-    loop {
-        let verdicts = watched.verdicts(since).await?;
-        let told: Vec<_> = verdicts.iter().map(|v| (cause_of(v).0, v["confidence"] == "certain")).collect();
-        if !told.is_empty() && told.iter().all(|told| *told == ("topic_recreated".to_owned(), true)) {
-            break;
-        }
-        let stories = || verdicts.iter().map(summary).collect::<Vec<_>>().join("\n");
-        ensure!(std::time::Instant::now() < deadline, "told {told:?}:\n{}", stories());
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
+    let is_it = |verdict: &Value| verdict["cause"] == "topic_recreated" && verdict["confidence"] == "certain";
+    watched.told(since, "topic_recreated", |verdicts| !verdicts.is_empty() && verdicts.iter().all(is_it)).await?;
     watched.trial.hit_with_protocol("topic_recreated");
     Ok(watched.trial.passed())
 }
