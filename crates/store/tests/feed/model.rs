@@ -77,11 +77,10 @@ async fn feeds_are_what_a_plain_model_says() -> Result<()> {
                 numbered.push((tweet_id, one));
             }
             35..55 if !numbered.is_empty() => {
-                let some: Vec<_> = (0..rng.random_range(1..4))
-                    .filter_map(|_| {
-                        (!numbered.is_empty()).then(|| numbered.swap_remove(rng.random_range(0..numbered.len())))
-                    })
-                    .collect();
+                let mut some = Vec::new();
+                while some.len() < 3 && !numbered.is_empty() {
+                    some.push(numbered.swap_remove(rng.random_range(0..numbered.len())));
+                }
                 world.stores(&some).await?;
                 some.into_iter().for_each(|(tweet, author)| model.store(tweet, author));
             }
