@@ -54,8 +54,6 @@ pub struct Api {
     pub store: Store,
     /// With the recorder's role, where this monitor has it: for what people write.
     pub recorder: Option<Store>,
-    /// Topic that is watched.
-    pub topic: Arc<str>,
     /// The live stream.
     pub hub: Hub,
 }
@@ -160,7 +158,7 @@ fn producer_health(api: &Api) -> Response {
     api.current(|as_of, _, state| json(&ProducerHealth { as_of, producers: state.producers }))
 }
 
-/// Every partition: who has it, how far it is stored, how far its log goes.
+/// Every partition of every topic: who has it, how far it is stored, how far its log goes.
 #[utoipa::path(get, path = "/api/partition-assignment", responses(
     (status = 200, body = PartitionAssignment),
     (status = 503, description = "The database has not answered for five seconds.")))]
@@ -168,7 +166,7 @@ fn partition_assignment(api: &Api) -> Response {
     api.current(|as_of, _, state| json(&PartitionAssignment { as_of, partitions: state.partitions }))
 }
 
-/// Rates, latency and lag now, and how they went.
+/// Rates, latency and lag now, over all workloads and of each, and how they went over all.
 #[utoipa::path(get, path = "/api/real-time-metrics",
     params(("window_seconds" = Option<u32>, Query, minimum = 60, maximum = 2_678_400,
         description = "How far the charts reach back; 900 when not given. Up to two hours by seconds, beyond by minutes.")),
@@ -191,9 +189,9 @@ async fn real_time_metrics(api: &Api, query: &Query) -> Response {
     let since = now.as_second() - i64::from(window);
     let lag = facts.lag.iter().copied().filter(|sample| sample.at.as_second() > since);
     let points = points(sums, lag, step);
-    let current = state(&facts, &api.topic, now).metrics;
+    let State { metrics: current, workloads, .. } = state(&facts, now);
     let series = Series { window_seconds: window, step_seconds: step, points };
-    json(&RealTimeMetrics { as_of: now, current, series })
+    json(&RealTimeMetrics { as_of: now, current, workloads, series })
 }
 
 /// The alarms that stand, and what happened to alarms, newest first.
@@ -272,7 +270,7 @@ fn document(_api: &Api) -> Response {
 
 impl Api {
     fn state(&self) -> State {
-        state(&self.facts.borrow().clone(), &self.topic, Timestamp::now())
+        state(&self.facts.borrow().clone(), Timestamp::now())
     }
 
     /// Answers from the facts unless they are stale.
@@ -281,7 +279,7 @@ impl Api {
         let facts = self.facts.borrow().clone();
         match facts.database.asked_at() {
             Some(as_of) if now.duration_since(as_of).as_secs_f64() <= STALE_AFTER_S => {
-                answer(as_of, &facts, state(&facts, &self.topic, now))
+                answer(as_of, &facts, state(&facts, now))
             }
             as_of => {
                 let why = facts.database.failing.map_or_else(|| "not asked yet".to_owned(), |(_, error)| error);

@@ -41,8 +41,9 @@ async fn brokers(options: &Options, lines: &mut Checklist) {
         Ok(inspector) => inspector,
         Err(error) => return lines.misconfigured("brokers", error),
     };
-    let topic = format!("topic {}", options.topic);
-    match inspector.survey(&options.topic).await {
+    let workloads = options.workloads();
+    let topics = [&*workloads[0].topic, &*workloads[1].topic];
+    let found = match inspector.survey(&topics).await {
         Ok(survey) => {
             let up = survey.brokers.iter().filter(|broker| broker.address.is_some()).count();
             let text = format!("{up} of {} answer", survey.brokers.len());
@@ -51,21 +52,37 @@ async fn brokers(options: &Options, lines: &mut Checklist) {
             } else {
                 lines.warning("brokers", text)
             }
-            lines.ok(&topic, format!("{} partitions", survey.partitions.len()));
+            for (topic, why) in &survey.missing {
+                lines.warning(&of(topic), format!("{why}: not watched until `consumer migrate` has made it"));
+            }
+            survey.topics
         }
         Err(error @ Asking::NoSuchTopic { .. }) => {
-            return lines.misconfigured(&topic, format!("{error}: run `consumer migrate`"));
+            return lines.misconfigured(&of(&topics.join(", ")), format!("{error}: run `consumer migrate`"));
         }
         Err(error) => {
             let text = format!("{error}; are they running, and does KAFKA_BROKERS name them?");
             return lines.failed("brokers", text);
         }
+    };
+    for (topic, surveyed) in found {
+        let partitions = surveyed.partitions.len();
+        match inspector.retention(&topic).await {
+            Ok(Some(time)) => {
+                let hours = time.as_secs() / 3600;
+                lines.ok(&of(&topic), format!("{partitions} partitions, keeps records for {hours} h"));
+            }
+            Ok(None) => lines.ok(&of(&topic), format!("{partitions} partitions, keeps records without end")),
+            Err(error) => {
+                lines.ok(&of(&topic), format!("{partitions} partitions"));
+                lines.warning(&of(&topic), format!("{error}: no alarm before records are deleted unread"));
+            }
+        }
     }
-    match inspector.retention(&options.topic).await {
-        Ok(Some(time)) => lines.ok(&topic, format!("keeps records for {} h", time.as_secs() / 3600)),
-        Ok(None) => lines.ok(&topic, "keeps records without end"),
-        Err(error) => lines.warning(&topic, format!("{error}: no alarm before records are deleted unread")),
-    }
+}
+
+fn of(topic: &str) -> String {
+    format!("topic {topic}")
 }
 
 async fn database(options: &Options, lines: &mut Checklist) {

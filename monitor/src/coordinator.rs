@@ -20,7 +20,6 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 /// None: a coordinator that does not answer leaves its last answer standing.
 pub async fn watch(
     inspector: Inspector,
-    topic: String,
     facts: watch::Sender<Facts>,
     changed: Arc<Notify>,
     stop: Shutdown,
@@ -32,8 +31,8 @@ pub async fn watch(
             () = stop.requested() => return Ok(()),
             _ = ticks.tick() => {}
         }
-        let known = groups(&facts.borrow());
-        for group in known {
+        let known = facts.borrow().groups_read();
+        for (group, topic) in known {
             let asked = Instant::now();
             let answer = tokio::select! {
                 () = stop.requested() => return Ok(()),
@@ -50,14 +49,6 @@ pub async fn watch(
             }
         }
     }
-}
-
-/// Groups whose consumers have beaten.
-fn groups(facts: &Facts) -> Vec<String> {
-    let mut groups: Vec<String> = facts.tables().consumers.iter().map(|row| row.group_id.clone()).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    groups
 }
 
 /// Takes in an answer; whether it differs from the one before it.

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use lifecycle::{Latch, Readiness, Shutdown};
 use opentelemetry::metrics::Gauge;
 use store::{
-    Error, Store, alarms, consumer_health, flight_recorder, offsets, producer_health, schema_version, sensor_readings,
-    throughput,
+    Error, Store, alarms, consumer_health, flight_recorder, offsets, producer_health, schema_version, throughput,
 };
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::facts::{Facts, RATE_SECONDS, Tables};
+use crate::workload::Workload;
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A database that takes longer does not answer: a frozen one says nothing at all.
@@ -31,7 +31,6 @@ const APPENDS_EVERY: Duration = Duration::from_secs(30);
 /// The observer. Not ready until the first good answer, and again after every bad one.
 pub struct Database {
     store: Store,
-    topic: String,
     facts: watch::Sender<Facts>,
     readiness: Readiness,
     waiting: Option<(State, Latch)>,
@@ -58,7 +57,7 @@ impl State {
 
 impl Database {
     /// Takes the latch at once, so that the process is not ready before the first answer.
-    pub fn new(store: Store, topic: String, facts: watch::Sender<Facts>, readiness: &Readiness) -> Self {
+    pub fn new(store: Store, facts: watch::Sender<Facts>, readiness: &Readiness) -> Self {
         let up = opentelemetry::global::meter("monitor")
             .u64_gauge("database.up")
             .with_description("1 when the database answers and its schema can be worked with")
@@ -66,7 +65,6 @@ impl Database {
         up.record(0, &[]);
         Self {
             store,
-            topic,
             facts,
             waiting: Some((State::NotAsked, readiness.latch(State::NotAsked.latch()))),
             readiness: readiness.clone(),
@@ -101,24 +99,32 @@ impl Database {
         schema_version::check(&self.store).await?;
         // One after the other: they share one connection.
         let store = &self.store;
+        let workloads = Arc::clone(&self.facts.borrow().workloads);
         let consumers = consumer_health::all(store).await?;
         let producers = producer_health::all(store).await?;
-        let offsets = newest_log(offsets::all(store, sensor_readings::TARGET).await?, &self.topic);
+        let topics_read = flight_recorder::topics_read(store).await?;
+        let mut offsets = Vec::new();
+        for workload in workloads.iter() {
+            offsets.extend(newest_log(offsets::all(store, workload.target).await?, &workload.topic));
+        }
         let shares = throughput::shares(store, RATE_SECONDS).await?;
         let seconds = throughput::series(store, throughput::Resolution::Second, RECENT_SECONDS, 1).await?;
+        let seconds_by_target = throughput::seconds_by_target(store, RECENT_SECONDS).await?;
         let alarms = alarms::standing(store, STANDING).await?;
         let alarm_counts = alarms::counts(store).await?;
         let slots = flight_recorder::slots(store).await?;
         let recorded_since = flight_recorder::recorded_since(store).await?;
-        let last_appends = self.last_appends().await?;
+        let last_appends = self.last_appends(&workloads).await?;
         Ok(Tables {
             slots,
             recorded_since,
             consumers,
+            topics_read,
             producers,
             offsets,
             shares,
             seconds,
+            seconds_by_target,
             alarms,
             alarm_counts,
             last_appends,
@@ -126,10 +132,14 @@ impl Database {
     }
 
     /// Hours are told by it: what it was half a minute ago is as good.
-    async fn last_appends(&mut self) -> store::Result<Arc<Vec<offsets::LastAppend>>> {
+    async fn last_appends(&mut self, workloads: &[Workload]) -> store::Result<Arc<Vec<offsets::LastAppend>>> {
         let (asked_at, known) = &mut self.last_appends;
         if asked_at.is_none_or(|asked_at| asked_at.elapsed() > APPENDS_EVERY) {
-            *known = Arc::new(offsets::last_appends(&self.store, sensor_readings::TARGET).await?);
+            let mut appends = Vec::new();
+            for workload in workloads {
+                appends.extend(offsets::last_appends(&self.store, workload.target).await?);
+            }
+            *known = appends.into();
             *asked_at = Some(Instant::now());
         }
         Ok(Arc::clone(known))
@@ -163,7 +173,7 @@ fn silence() -> Error {
 }
 
 /// The stored offsets of the topic's latest incarnation.
-fn newest_log(offsets: Vec<offsets::Stored>, topic: &str) -> Vec<offsets::Stored> {
+pub fn newest_log(offsets: Vec<offsets::Stored>, topic: &str) -> Vec<offsets::Stored> {
     let newest = offsets.iter().filter(|stored| stored.topic == topic).map(|stored| stored.log_id).max();
     offsets.into_iter().filter(|stored| Some(stored.log_id) == newest).collect()
 }

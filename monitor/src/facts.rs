@@ -1,13 +1,16 @@
-//! What is known at one instant, and how old it is. Written by the two observers (`database.rs`,
-//! `cluster.rs`), read by every view.
+//! What is known at one instant, and how old it is. Written by the observers (`database.rs`, `cluster.rs`,
+//! `coordinator.rs`), read by every view. A partition is one of a topic: its number alone says nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use kafka::inspector::{GroupDescription, Survey};
+use kafka::inspector::{GroupDescription, PartitionView, Survey};
 use store::{alarms, consumer_health, flight_recorder, offsets, producer_health, throughput};
+use uuid::Uuid;
+
+use crate::workload::Workload;
 
 /// Seconds that the rates speak of.
 pub const RATE_SECONDS: u32 = 10;
@@ -21,12 +24,16 @@ pub struct Tables {
     pub consumers: Vec<consumer_health::Row>,
     /// Heartbeats of producers.
     pub producers: Vec<producer_health::Row>,
-    /// Stored offsets of the watched target.
+    /// The topic that each of their processes reads, by its start; an older build's are absent.
+    pub topics_read: BTreeMap<Uuid, String>,
+    /// Stored offsets of the watched topics' latest incarnations, in the order of the workloads.
     pub offsets: Vec<offsets::Stored>,
     /// What was stored of each partition in the last [`RATE_SECONDS`].
     pub shares: Vec<throughput::Share>,
-    /// The last minute, second by second.
+    /// The last minute, second by second, over all targets.
     pub seconds: Vec<throughput::Sums>,
+    /// The same by target.
+    pub seconds_by_target: BTreeMap<String, Vec<throughput::Sums>>,
     /// Alarms that stand, the most important ones.
     pub alarms: Vec<alarms::Alarm>,
     /// How many stand in all.
@@ -119,52 +126,130 @@ pub struct GroupAnswer {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// What is watched.
+    pub workloads: Arc<[Workload]>,
     /// PostgreSQL.
     pub database: Source<Tables>,
     /// Kafka.
     pub cluster: Source<Survey>,
     /// The coordinators' descriptions, by group.
     pub groups: Arc<BTreeMap<String, GroupAnswer>>,
-    /// How long the topic keeps its records; `None` while that is not known, or without end.
-    pub retention: Option<Duration>,
+    /// How long each topic keeps its records: `None` without end, absent while that is not known.
+    pub retention: Arc<BTreeMap<String, Option<Duration>>>,
     /// Since this process started, oldest first; behind a reference, since every reader takes a copy of the rest.
     pub lag: Arc<VecDeque<LagSample>>,
 }
 
 impl Facts {
+    /// Nothing is known yet of what is watched.
+    pub fn of(workloads: &[Workload]) -> Self {
+        Self { workloads: workloads.into(), ..Self::default() }
+    }
+
     /// What PostgreSQL said last; nothing before its first answer.
     pub fn tables(&self) -> &Tables {
         static NOTHING: LazyLock<Tables> = LazyLock::new(Tables::default);
         self.database.latest().unwrap_or(&NOTHING)
     }
 
-    /// The stored offset of a partition of the log that the topic is now; of any log while Kafka is not known.
-    pub fn stored(&self, partition: i32) -> Option<&offsets::Stored> {
+    /// The workloads that are in use: their topic has records, something of it was stored, or a consumer has read it.
+    /// While none is, all whose topic there is.
+    pub fn present(&self) -> Vec<&Workload> {
+        let used: Vec<&Workload> = self.workloads.iter().filter(|workload| self.is_used(&workload.topic)).collect();
+        if !used.is_empty() {
+            return used;
+        }
+        self.workloads.iter().filter(|workload| !self.views(&workload.topic).is_empty()).collect()
+    }
+
+    fn is_used(&self, topic: &str) -> bool {
+        self.views(topic).iter().any(|view| view.end.is_some_and(|end| end > 0))
+            || self.offsets(topic).next().is_some()
+            || self.tables().consumers.iter().any(|row| self.topic_read(row) == topic)
+    }
+
+    /// The topic that a consumer reads. An older build does not tell: then the one that its group has stored, or the first.
+    pub fn topic_read(&self, row: &consumer_health::Row) -> &str {
+        let tables = self.tables();
+        if let Some(topic) = tables.topics_read.get(&row.boot_id) {
+            return topic;
+        }
+        let stored =
+            tables.offsets.iter().find(|stored| stored.group_id == row.group_id).map(|stored| stored.topic.as_str());
+        stored.or_else(|| self.workloads.first().map(|workload| &*workload.topic)).unwrap_or_default()
+    }
+
+    /// Groups whose consumers have beaten, each with the topic that the last of them reads.
+    pub fn groups_read(&self) -> BTreeMap<String, String> {
+        let mut rows: Vec<&consumer_health::Row> = self.tables().consumers.iter().collect();
+        rows.sort_by_key(|row| row.last_heartbeat);
+        rows.into_iter().map(|row| (row.group_id.clone(), self.topic_read(row).to_owned())).collect()
+    }
+
+    /// The group that stores a topic, or else reads it; `None` while none is known.
+    pub fn group_of(&self, topic: &str) -> Option<&str> {
+        let stores = self.offsets(topic).next().map(|stored| stored.group_id.as_str());
+        let mut rows = self.tables().consumers.iter();
+        stores.or_else(|| rows.find(|row| self.topic_read(row) == topic).map(|row| row.group_id.as_str()))
+    }
+
+    /// Kafka's partitions of a topic, by number; none while it is not known.
+    pub fn views(&self, topic: &str) -> &[PartitionView] {
+        let topic = self.cluster.latest().and_then(|survey| survey.topics.get(topic));
+        topic.map(|topic| topic.partitions.as_slice()).unwrap_or_default()
+    }
+
+    /// The stored offsets of a topic.
+    pub fn offsets(&self, topic: &str) -> impl Iterator<Item = &offsets::Stored> {
+        self.tables().offsets.iter().filter(move |stored| stored.topic == topic)
+    }
+
+    /// The stored offset of a partition of the log that the topic is now; of any log while Kafka does not know it.
+    pub fn stored(&self, topic: &str, partition: i32) -> Option<&offsets::Stored> {
+        let survey = self.cluster.latest();
         let this_log = |stored: &&offsets::Stored| {
-            self.cluster.latest().is_none_or(|s| s.topic_id == stored.topic_id && s.cluster_id == stored.cluster_id)
+            survey.and_then(|survey| Some((survey, survey.topics.get(topic)?))).is_none_or(|(survey, topic)| {
+                topic.topic_id == stored.topic_id && survey.cluster_id == stored.cluster_id
+            })
         };
-        self.tables().offsets.iter().filter(this_log).find(|stored| stored.partition == partition)
+        self.offsets(topic).filter(this_log).find(|stored| stored.partition == partition)
+    }
+
+    /// Partitions of a topic whose log goes further than what is stored.
+    pub fn waiting(&self, topic: &str) -> Vec<i32> {
+        let waits = |view: &&PartitionView| {
+            let stored = self.stored(topic, view.partition);
+            stored.is_some_and(|stored| view.end.is_some_and(|end| end > stored.next_offset))
+        };
+        self.views(topic).iter().filter(waits).map(|view| view.partition).collect()
+    }
+
+    /// Records of a topic that wait, over the partitions whose end and stored offset are known.
+    pub fn lag_of(&self, topic: &str) -> u64 {
+        let of = |view: &PartitionView| lag(view.end, self.stored(topic, view.partition)?.next_offset);
+        self.views(topic).iter().filter_map(of).sum()
+    }
+
+    /// How long a topic keeps its records; `None` while that is not known, or without end.
+    pub fn retention_of(&self, topic: &str) -> Option<Duration> {
+        self.retention.get(topic).copied().flatten()
     }
 
     /// How long Kafka keeps the first record that is not stored, at least; `None` while that is not known.
     /// Negative when it may be gone.
-    pub fn retention_left(&self, partition: i32, now: Timestamp) -> Option<SignedDuration> {
-        let stored = self.stored(partition)?;
+    pub fn retention_left(&self, topic: &str, partition: i32, now: Timestamp) -> Option<SignedDuration> {
+        let stored = self.stored(topic, partition)?;
         let of_this = |last: &&offsets::LastAppend| (last.log_id, last.partition) == (stored.log_id, partition);
         let appended_at = self.tables().last_appends.iter().find(of_this)?.at;
-        Some(SignedDuration::try_from(self.retention?).ok()? - now.duration_since(appended_at))
+        Some(SignedDuration::try_from(self.retention_of(topic)?).ok()? - now.duration_since(appended_at))
     }
 
     /// Adds a sample of the lag, once both sources have answered.
     pub fn sample_lag(&mut self, at: Timestamp) {
-        let (Some(_), Some(survey)) = (self.database.latest(), self.cluster.latest()) else { return };
-        let records = survey.partitions.iter().filter_map(|partition| {
-            let stored = self.stored(partition.partition)?;
-            lag(partition.end, stored.next_offset)
-        });
-        let sample = LagSample { at, records: records.sum() };
+        let (Some(_), Some(_)) = (self.database.latest(), self.cluster.latest()) else { return };
+        let records = self.workloads.iter().map(|workload| self.lag_of(&workload.topic)).sum();
         let lag = Arc::make_mut(&mut self.lag);
-        lag.push_back(sample);
+        lag.push_back(LagSample { at, records });
         while lag.len() > LAG_SAMPLES {
             lag.pop_front();
         }

@@ -26,6 +26,7 @@ mod stream;
 mod system_alarms;
 mod task;
 mod view;
+mod workload;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -46,6 +47,7 @@ use crate::{
     guard::Policy,
     options::{Command, Options},
     stream::Hub,
+    workload::Workload,
 };
 
 /// How long a stop may take, all in all.
@@ -87,7 +89,7 @@ async fn finish(command: Command, options: &Options) -> u8 {
 struct Setup {
     address: SocketAddr,
     policy: Policy,
-    topic: Arc<str>,
+    workloads: [Workload; 2],
     inspector: Inspector,
     group_inspector: Inspector,
     store: Store,
@@ -102,7 +104,7 @@ impl Setup {
         Ok(Self {
             address: address::allowed(options.host, options.port, guarded)?,
             policy: Policy::new(token, &options.allowed_hosts),
-            topic: options.topic.as_str().into(),
+            workloads: workloads(options)?,
             inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
             // Of its own: a question to a slow leader must not hold up the one to the coordinator.
             group_inspector: Inspector::new(&options.kafka, "monitor").map_err(anyhow::Error::msg)?,
@@ -111,6 +113,15 @@ impl Setup {
             metrics: telemetry::init("monitor", &options.telemetry)?,
         })
     }
+}
+
+/// What is watched. Each topic has one target: otherwise every partition would be there twice.
+fn workloads(options: &Options) -> anyhow::Result<[Workload; 2]> {
+    let workloads = options.workloads();
+    if workloads[0].topic == workloads[1].topic {
+        anyhow::bail!("--tweet-topic: {} is the topic of the sensors' readings already (--topic)", options.tweet_topic);
+    }
+    Ok(workloads)
 }
 
 /// The recorder's way to the database, where there is one.
@@ -122,21 +133,15 @@ fn recorder_store(options: &Options) -> anyhow::Result<Option<Store>> {
 
 #[tokio::main]
 async fn run(setup: Setup) -> anyhow::Result<()> {
-    let Setup { address, policy, topic, inspector, group_inspector, store, recorder, metrics } = setup;
+    let Setup { address, policy, workloads, inspector, group_inspector, store, recorder, metrics } = setup;
     let shutdown = Shutdown::on_signals().context("listening for signals")?;
     let readiness = Readiness::new();
-    let facts = watch::Sender::new(Facts::default());
-    let database = Database::new(store.clone(), topic.to_string(), facts.clone(), &readiness);
+    let facts = watch::Sender::new(Facts::of(&workloads));
+    let database = Database::new(store.clone(), facts.clone(), &readiness);
     let hub = Hub::new(store.clone(), shutdown.clone());
-    let api = Api {
-        facts: facts.subscribe(),
-        store,
-        recorder: recorder.clone(),
-        topic: Arc::clone(&topic),
-        hub: hub.clone(),
-    };
+    let api = Api { facts: facts.subscribe(), store, recorder: recorder.clone(), hub: hub.clone() };
     let meter = opentelemetry::global::meter("monitor");
-    metrics::observe(&meter, &facts.subscribe(), &topic);
+    metrics::observe(&meter, &facts.subscribe());
     let policy = Arc::new(policy);
     let listener = http::bind(address).await?;
     let ops = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).map(warp::Reply::into_response);
@@ -147,18 +152,17 @@ async fn run(setup: Setup) -> anyhow::Result<()> {
     let mut tasks = Tasks::new(shutdown);
     tasks.spawn("http", |stop| http::serve(listener, routes, http::Limits::default(), stop));
     let (told, watched) = (hub.clone(), facts.subscribe());
-    let shown = topic.to_string();
-    tasks.spawn("state", |stop| told.tell_state(watched, shown, stop));
+    tasks.spawn("state", |stop| told.tell_state(watched, stop));
     tasks.spawn("follower", |stop| hub.follow(stop));
     let group_changed = Arc::new(Notify::new());
     if let Some(store) = recorder {
-        let (watched, of) = (facts.subscribe(), topic.to_string());
+        let watched = facts.subscribe();
         let changed = Arc::clone(&group_changed);
-        tasks.spawn("recorder", |stop| recorder::run(store, watched, of, changed, stop));
+        tasks.spawn("recorder", |stop| recorder::run(store, watched, changed, stop));
     }
-    let (told, of) = (facts.clone(), topic.to_string());
-    tasks.spawn("coordinator", |stop| coordinator::watch(group_inspector, of, told, group_changed, stop));
-    tasks.spawn("cluster", |stop| cluster::watch(inspector, topic.to_string(), facts, stop));
+    let told = facts.clone();
+    tasks.spawn("coordinator", |stop| coordinator::watch(group_inspector, told, group_changed, stop));
+    tasks.spawn("cluster", |stop| cluster::watch(inspector, facts, stop));
     tasks.spawn("database", |stop| database.watch(stop));
     tasks.run(STOP_DEADLINE).await?;
     Ok(())

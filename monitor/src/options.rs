@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use clap::{Parser, ValueEnum, builder::FalseyValueParser};
 use configuration::Secret;
-use schema::topics::SENSOR_READINGS;
+use schema::topics::{SENSOR_READINGS, TWEETS};
+use store::{sensor_readings, tweets};
 
 use crate::guard::TOKEN_LENGTH;
+use crate::workload::Workload;
 
 /// Watches the pipeline: a page, an API and metrics over HTTP
 #[derive(Debug, Parser)]
@@ -31,9 +33,12 @@ pub struct Options {
     /// Names that it may be asked under besides localhost and addresses, separated by commas
     #[arg(long = "allowed-host", env = "MONITORING_ALLOWED_HOSTS", value_name = "NAME", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
-    /// The topic that is watched
+    /// The topic of the sensors' readings
     #[arg(long, default_value = SENSOR_READINGS.name)]
     pub topic: String,
+    /// The topic of the tweets; watched as soon as it is used
+    #[arg(long, env = "TWEET_TOPIC", default_value = TWEETS.name)]
+    pub tweet_topic: String,
     /// With the role that numbers events; without it, this monitor only shows what another one numbers
     #[arg(long, env = "RECORDER_DATABASE_URL", hide_env_values = true)]
     pub recorder_database_url: Option<Secret>,
@@ -49,6 +54,13 @@ pub struct Options {
     /// Log lines
     #[command(flatten)]
     pub telemetry: telemetry::Options,
+}
+
+impl Options {
+    /// What is watched, in the order in which it is shown.
+    pub fn workloads(&self) -> [Workload; 2] {
+        [Workload::new(&self.topic, sensor_readings::TARGET), Workload::new(&self.tweet_topic, tweets::TARGET)]
+    }
 }
 
 /// What there is to do besides serving.

@@ -39,7 +39,6 @@ const OBSERVER: &str = "monitor";
 pub async fn run(
     store: Store,
     facts: watch::Receiver<Facts>,
-    topic: String,
     group_changed: Arc<Notify>,
     stop: Shutdown,
 ) -> Result<(), Infallible> {
@@ -47,7 +46,7 @@ pub async fn run(
     loop {
         let ended = tokio::select! {
             () = stop.requested() => return Ok(()),
-            ended = record(&store, &facts, &topic, &group_changed, &mut said) => ended,
+            ended = record(&store, &facts, &group_changed, &mut said) => ended,
         };
         if let Err(error) = ended
             && !std::mem::replace(&mut said, true)
@@ -65,7 +64,6 @@ pub async fn run(
 async fn record(
     store: &Store,
     facts: &watch::Receiver<Facts>,
-    topic: &str,
     group_changed: &Notify,
     said: &mut bool,
 ) -> store::Result<()> {
@@ -96,10 +94,10 @@ async fn record(
         if let Some((from, until)) = recorder.mark_presence(OBSERVER).await? {
             counted.note_blind(until.duration_since(from).as_secs_f64());
         }
-        recorder.observe(OBSERVER, &observer.observe(&now, topic, Timestamp::now())).await?;
+        recorder.observe(OBSERVER, &observer.observe(&now, Timestamp::now())).await?;
         if upkeep.second_is_due() {
             recorder.hand_out_slots().await?;
-            if let Some(wrong) = alarms.observe(&now, topic, Timestamp::now()) {
+            if let Some(wrong) = alarms.observe(&now, Timestamp::now()) {
                 tell_system(&recorder, &wrong, OBSERVER).await?;
             }
         }
@@ -122,11 +120,16 @@ async fn record(
     }
 }
 
-/// Of the one group that reads what is watched.
+/// Of the groups that store what is watched, once both sources have answered.
 async fn sample_lag(recorder: &Recorder, facts: &Facts) -> store::Result<()> {
-    let Some(sample) = facts.lag.back() else { return Ok(()) };
-    let Some(group) = facts.tables().offsets.first().map(|stored| stored.group_id.as_str()) else { return Ok(()) };
-    recorder.sample_lag(group, i64::try_from(sample.records).unwrap_or(i64::MAX)).await
+    if facts.lag.is_empty() {
+        return Ok(());
+    }
+    for topic in facts.workloads.iter().map(|workload| &*workload.topic) {
+        let Some(stored) = facts.offsets(topic).next() else { continue };
+        recorder.sample_lag(&stored.group_id, i64::try_from(facts.lag_of(topic)).unwrap_or(i64::MAX)).await?;
+    }
+    Ok(())
 }
 
 /// When what is done now and then is due.

@@ -89,7 +89,6 @@ impl Hub {
     pub async fn tell_state(
         self,
         mut facts: watch::Receiver<Facts>,
-        topic: String,
         stop: Shutdown,
     ) -> Result<(), std::convert::Infallible> {
         let mut told = None;
@@ -102,7 +101,7 @@ impl Hub {
                 _ = ticks.tick() => {}
                 () = answered(&mut facts, &mut told) => ticks.reset(),
             }
-            let state = view::state(&facts.borrow().clone(), &topic, Timestamp::now());
+            let state = view::state(&facts.borrow().clone(), Timestamp::now());
             let json = serde_json::to_string(&state).expect("plain data always serialises");
             self.state.send_replace(json.into());
         }

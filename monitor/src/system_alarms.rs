@@ -15,6 +15,7 @@ use store::alarms::Wrong;
 
 use crate::facts::Facts;
 use crate::view::{Consumer, Partition, Producer, state};
+use crate::workload::Workload;
 
 const OFF_DELAY: SignedDuration = SignedDuration::from_secs(5);
 /// What is told again at least this often, so that a database that was restored is put right.
@@ -91,7 +92,7 @@ pub struct SystemAlarms {
 impl SystemAlarms {
     /// What is to be told at `now`, all of it; `None` when nothing changed since the last time, or nothing can be
     /// told yet.
-    pub fn observe(&mut self, facts: &Facts, topic: &str, now: Timestamp) -> Option<Vec<Wrong>> {
+    pub fn observe(&mut self, facts: &Facts, now: Timestamp) -> Option<Vec<Wrong>> {
         let database = facts.database.failing.is_none() && facts.database.answer.is_some();
         let kafka = facts.cluster.failing.is_none() && facts.cluster.answer.is_some();
         if !database || facts.cluster.answer.is_none() && facts.cluster.failing.is_none() {
@@ -100,12 +101,12 @@ impl SystemAlarms {
         let known = |witness| match witness {
             Witness::Database => database,
             Witness::Kafka => kafka,
-            Witness::Retention => database && kafka && facts.retention.is_some(),
+            Witness::Retention => database && kafka && !facts.retention.is_empty(),
         };
         if !std::mem::replace(&mut self.began, true) {
             self.watched = active(facts, now);
         }
-        let mut found: BTreeMap<_, _> = findings(facts, topic, now)
+        let mut found: BTreeMap<_, _> = findings(facts, now)
             .into_iter()
             .filter(|finding| known(finding.kind.witness))
             .map(|finding| ((finding.source.clone(), finding.kind.name), finding))
@@ -176,8 +177,8 @@ impl Finding {
     }
 }
 
-fn findings(facts: &Facts, topic: &str, now: Timestamp) -> Vec<Finding> {
-    let state = state(facts, topic, now);
+fn findings(facts: &Facts, now: Timestamp) -> Vec<Finding> {
+    let state = state(facts, now);
     let mut findings = Vec::new();
     findings.extend(state.producers.iter().filter_map(producer));
     findings.extend(state.consumers.iter().filter_map(consumer));
@@ -193,12 +194,7 @@ fn findings(facts: &Facts, topic: &str, now: Timestamp) -> Vec<Finding> {
         source: "kafka".to_owned(),
         detail: error.clone(),
     }));
-    let letters: u64 = facts.tables().seconds.iter().map(|sums| sums.dead_letters).sum();
-    findings.extend((letters > 0).then(|| Finding {
-        kind: &DEAD_LETTERS_RISING,
-        source: topic.to_owned(),
-        detail: format!("{letters} records of the last minute were no events: consumer dead-letters list"),
-    }));
+    findings.extend(facts.workloads.iter().filter_map(|workload| dead_letters(facts, workload)));
     findings
 }
 
@@ -239,9 +235,20 @@ fn source(partition: &Partition) -> String {
     format!("{} {}", partition.topic, partition.partition)
 }
 
+fn dead_letters(facts: &Facts, workload: &Workload) -> Option<Finding> {
+    let seconds = facts.tables().seconds_by_target.get(workload.target)?;
+    let letters: u64 = seconds.iter().map(|sums| sums.dead_letters).sum();
+    (letters > 0).then(|| Finding {
+        kind: &DEAD_LETTERS_RISING,
+        source: workload.topic.to_string(),
+        detail: format!("{letters} records of the last minute were no events: consumer dead-letters list"),
+    })
+}
+
 /// Records that wait may be deleted before they are read.
 fn retention(facts: &Facts, partition: &Partition, now: Timestamp) -> Option<Finding> {
-    let (left, whole) = (facts.retention_left(partition.partition, now)?, facts.retention?);
+    let (topic, number) = (&partition.topic, partition.partition);
+    let (left, whole) = (facts.retention_left(topic, number, now)?, facts.retention_of(topic)?);
     (partition.lag_records? > 0 && left.as_secs_f64() < NEAR * whole.as_secs_f64()).then_some(())?;
     let hours = left.as_secs_f64().max(0.0) / 3600.0;
     let detail = format!("the first record that waits may be deleted in {hours:.1} h");

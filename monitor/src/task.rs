@@ -1,5 +1,6 @@
 //! What a monitor does instead of serving and then ends: a check, an export, a second judgement, the marks of a drill.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -7,14 +8,17 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::exit;
 use store::flight_recorder::{self as recorded, Filter};
-use store::{Store, consumer_health, schema_version};
+use store::{Store, consumer_health, offsets, schema_version};
+use uuid::Uuid;
 use verdicts::Rebalance;
 
 use crate::check;
+use crate::database::newest_log;
 use crate::options::{Command, Options as Monitor};
 use crate::record;
 use crate::recorder::judge;
 use crate::recorder_store;
+use crate::workload::Workload;
 
 /// A drill has ended when nothing has been going on for this long.
 const QUIET: SignedDuration = SignedDuration::from_secs(5);
@@ -124,7 +128,7 @@ async fn begin(options: &Monitor) -> Result<u8, Failure> {
     let expected = task.expect_dark_ms.map(f64::from);
     let drill = recorded::begin_drill(&store, scenario, expected, &format!("operator:{}", task.operator)).await?;
     // Who coordinates is what some drills kill.
-    println!("{} {}", drill.id, recorded::coordinator(&store).await?.unwrap_or_else(|| "-".to_owned()));
+    println!("{} {}", drill.id, recorded::coordinator(&store, &options.topic).await?.unwrap_or_else(|| "-".to_owned()));
     Ok(exit::OK)
 }
 
@@ -132,10 +136,11 @@ async fn begin(options: &Monitor) -> Result<u8, Failure> {
 async fn await_recovery(options: &Monitor) -> Result<u8, Failure> {
     let store = recorder(options)?;
     let drill = drill(&store, needed(options.task.drill, "--drill")?).await?;
+    let workloads = options.workloads();
     let until = Instant::now() + RECOVERY;
     loop {
         // A database that is away has not recovered.
-        let recovered = tokio::time::timeout(ANSWER_WITHIN, has_recovered(&store, drill.began_at)).await;
+        let recovered = tokio::time::timeout(ANSWER_WITHIN, has_recovered(&store, &workloads, drill.began_at)).await;
         let why = match recovered {
             Ok(Ok(true)) => break,
             Ok(Ok(false)) => "not every partition is read, or a rebalance goes on".to_owned(),
@@ -190,23 +195,34 @@ async fn end(options: &Monitor) -> Result<u8, Failure> {
 const FAILED: u8 = 1;
 
 /// Whether all is read again, and nothing goes on.
-async fn has_recovered(store: &Store, began_at: Timestamp) -> Result<bool, Failure> {
+async fn has_recovered(store: &Store, workloads: &[Workload], began_at: Timestamp) -> Result<bool, Failure> {
     let rows = consumer_health::all(store).await?;
-    let beats = |row: &&consumer_health::Row| row.age_s < 3.0 && row.status != "stopped";
-    let mut read: Vec<i32> = rows
-        .iter()
-        .filter(beats)
-        .flat_map(|row| row.partitions.iter().filter(|p| p.state == "reading").map(|p| p.partition))
-        .collect();
-    read.sort_unstable();
-    read.dedup();
+    let topics = recorded::topics_read(store).await?;
+    let mut stored = Vec::new();
+    for workload in workloads {
+        stored.extend(newest_log(offsets::all(store, workload.target).await?, &workload.topic));
+    }
     let now = store::server::clock(store).await?;
-    let stored = store::offsets::all(store, store::sensor_readings::TARGET).await?;
-    let log = stored.iter().map(|stored| stored.log_id).max();
-    let known = stored.iter().filter(|stored| Some(stored.log_id) == log).count();
     let rebalances = since(store, began_at).await?;
     let settled = rebalances.iter().all(|r| !r.open && now.duration_since(r.ended_at.unwrap_or(r.noticed_at)) > QUIET);
-    Ok(known > 0 && read.len() >= known && settled && now.duration_since(began_at) > QUIET * 2)
+    Ok(are_read(&stored, &rows, &topics) && settled && now.duration_since(began_at) > QUIET * 2)
+}
+
+/// Whether there is something stored, and each of its partitions has a living consumer of its topic that reads it. What
+/// an older build reads is not told: it is what its group stores.
+fn are_read(stored: &[offsets::Stored], rows: &[consumer_health::Row], topics: &BTreeMap<Uuid, String>) -> bool {
+    let living = |row: &&consumer_health::Row| row.age_s < 3.0 && row.status != "stopped";
+    let is_read = |one: &offsets::Stored| {
+        let reads = |row: &consumer_health::Row| match topics.get(&row.boot_id) {
+            Some(topic) => *topic == one.topic,
+            None => row.group_id == one.group_id,
+        };
+        rows.iter()
+            .filter(living)
+            .filter(|row| reads(row))
+            .any(|row| row.partitions.iter().any(|state| state.partition == one.partition && state.state == "reading"))
+    };
+    !stored.is_empty() && stored.iter().all(is_read)
 }
 
 /// The rebalances since an instant, oldest first, with their evidence.
@@ -233,4 +249,31 @@ fn recorder(options: &Monitor) -> Result<Store, Failure> {
 
 fn needed<T>(value: Option<T>, flag: &str) -> Result<T, Failure> {
     value.ok_or_else(|| Failure(exit::USAGE, format!("{flag} must be given")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::tests::{consumer, stored, stored_of};
+
+    #[test]
+    fn a_drill_waits_for_the_partitions_of_every_topic() {
+        let stored =
+            [stored(0, "a-1", 10), stored(1, "a-1", 10), stored_of("u", "h", 0, "w-0"), stored_of("u", "h", 1, "w-0")];
+        let sensors = consumer("a-1", 0.1, &[(0, "reading"), (1, "reading")]);
+        let feed = |states: &[(i32, &'static str)]| consumer_health::Row {
+            group_id: "h".into(),
+            boot_id: Uuid::from_u128(1),
+            ..consumer("w-0", 0.1, states)
+        };
+        let topics = BTreeMap::from([(Uuid::from_u128(1), "u".to_owned())]);
+        let read = |rows: &[consumer_health::Row]| are_read(&stored, rows, &topics);
+        assert!(read(&[sensors.clone(), feed(&[(0, "reading"), (1, "reading")])]));
+        assert!(!read(&[sensors.clone(), feed(&[(0, "reading")])]), "as many numbers as before, of another topic");
+        assert!(!read(&[sensors.clone(), feed(&[(0, "reading"), (1, "claiming")])]));
+        assert!(!read(&[feed(&[(0, "reading"), (1, "reading")])]), "the sensors' are not read");
+        let silent = consumer_health::Row { age_s: 9.0, ..feed(&[(0, "reading"), (1, "reading")]) };
+        assert!(!read(&[sensors, silent]));
+        assert!(!are_read(&[], &[], &topics), "nothing is stored yet");
+    }
 }

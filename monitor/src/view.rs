@@ -2,9 +2,9 @@
 //! document is made from these types.
 //!
 //! ```text
-//! Facts ─> consumers ─┐
-//!       ─> producers ─┼─> system (the verdict, from what the others found)
-//!       ─> partitions ┘
+//! Facts ─> consumers ──────────────┐
+//!       ─> producers ──────────────┼─> system (the verdict, from what the others found)
+//!       ─> partitions ─> workloads ┘
 //! ```
 
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ mod metrics;
 mod partitions;
 mod producers;
 mod system;
+mod workloads;
 
 pub use alarms::{Alarm, AlarmCounts, AlarmEvent, RecentAlerts};
 pub use consumers::{Consumer, ConsumerHealth};
@@ -29,6 +30,7 @@ pub use metrics::{Metrics, Point, RealTimeMetrics, Series, points};
 pub use partitions::{Partition, PartitionAssignment};
 pub use producers::{Producer, ProducerHealth};
 pub use system::SystemStatus;
+pub use workloads::Workload;
 
 /// A heartbeat older than this is a silent process. They beat once a second.
 pub const SILENT_AFTER_S: f64 = 2.0;
@@ -42,7 +44,9 @@ pub struct State {
     pub consumers: Vec<Consumer>,
     /// Every producer.
     pub producers: Vec<Producer>,
-    /// Every partition.
+    /// Every workload that is in use: a topic, the group that reads it, the target that it becomes rows of.
+    pub workloads: Vec<Workload>,
+    /// Every partition, by workload and number.
     pub partitions: Vec<Partition>,
     /// Every consumer group with its members.
     pub groups: Vec<Group>,
@@ -63,16 +67,17 @@ pub fn recent_alerts(facts: &Facts, as_of: Timestamp, events: Vec<AlarmEvent>, m
 }
 
 /// The facts seen from `now`.
-pub fn state(facts: &Facts, topic: &str, now: Timestamp) -> State {
+pub fn state(facts: &Facts, now: Timestamp) -> State {
     let consumers = consumers::consumers(facts, now);
     let producers = producers::producers(facts, now);
-    let partitions = partitions::partitions(facts, topic, &consumers);
-    let groups = groups::groups(facts, topic, now);
-    let metrics = metrics::metrics(facts, &partitions);
+    let partitions = partitions::partitions(facts, &consumers);
+    let groups = groups::groups(facts, now);
+    let workloads = workloads::workloads(facts, &consumers, &partitions);
+    let metrics = metrics::metrics(facts, &facts.tables().seconds, &partitions);
     let system = system::system(facts, &consumers, &producers, &partitions, &metrics, now);
     let recent = metrics::recent(facts);
     let (alarms, alarm_counts) = (alarms::shown(facts), alarms::counts(facts));
-    State { system, consumers, producers, partitions, groups, alarms, alarm_counts, metrics, recent }
+    State { system, consumers, producers, workloads, partitions, groups, alarms, alarm_counts, metrics, recent }
 }
 
 /// Age of a heartbeat now: its age when the table was read, and the time since. While the database does not
@@ -112,9 +117,21 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// `0, 3, 5`.
+/// `0, 3-5, 7`, of ascending numbers.
 fn list(numbers: impl IntoIterator<Item = i32>) -> String {
-    numbers.into_iter().map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
+    let mut runs: Vec<(i32, i32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => runs.push((number, number)),
+        }
+    }
+    let told = runs.into_iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

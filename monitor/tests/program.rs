@@ -6,6 +6,8 @@ mod api;
 mod check;
 #[path = "program/stream.rs"]
 mod stream;
+#[path = "program/workloads.rs"]
+mod workloads;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -29,7 +29,7 @@ mod wire;
 
 use entrance::{Entrance, Shut};
 pub use group::{GroupDescription, GroupMember};
-pub use survey::{Broker, PartitionView, Survey};
+pub use survey::{Broker, PartitionView, Survey, SurveyedTopic};
 use wire::Connection;
 
 /// Bound of one question, connecting included.
@@ -41,6 +41,8 @@ const BETWEEN_LEADERS: Duration = Duration::from_millis(50);
 /// What a partition between two leaders is answered with: `LEADER_NOT_AVAILABLE`, `NOT_LEADER_OR_FOLLOWER`,
 /// `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, `OFFSET_NOT_AVAILABLE` (KIP-207). Any client asks again then.
 const BETWEEN_LEADERS_CODES: [i16; 5] = [5, 6, 74, 75, 78];
+/// Kafka's `UNKNOWN_SERVER_ERROR`: an answer that leaves out what was asked for.
+const UNKNOWN_SERVER_ERROR: i16 = -1;
 /// Kafka's `UNKNOWN_TOPIC_OR_PARTITION`.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 /// `TOPIC_AUTHORIZATION_FAILED`, `GROUP_AUTHORIZATION_FAILED`, `CLUSTER_AUTHORIZATION_FAILED`.
@@ -288,8 +290,8 @@ impl Inspector {
     }
 
     async fn metadata(&self, state: &mut State, topic: &str) -> Result<TopicView, Error> {
-        let answer = self.ask_metadata(state, topic).await?;
-        let view = topic_of(&answer, topic)?;
+        let answer = self.ask_metadata(state, &[topic]).await?;
+        let view = checked(answer.topics.first(), topic)?;
         let brokers = addresses(&answer);
         state.leaders.retain(|(name, _), _| name != topic);
         for partition in &view.partitions {
@@ -304,10 +306,9 @@ impl Inspector {
         })
     }
 
-    async fn ask_metadata(&self, state: &mut State, topic: &str) -> Result<MetadataResponse, Error> {
-        let ask = MetadataRequest::default()
-            .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name(topic)))]))
-            .with_allow_auto_topic_creation(false);
+    async fn ask_metadata(&self, state: &mut State, topics: &[&str]) -> Result<MetadataResponse, Error> {
+        let topics = topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic)))).collect();
+        let ask = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
         self.ask_any(state, 12, &ask).await
     }
 
@@ -382,10 +383,10 @@ fn named(code: i16) -> String {
         .map_or_else(|| format!("Kafka error code {code}"), |error| format!("{error:?} (Kafka error code {code})"))
 }
 
-/// The one topic that was asked for.
-fn topic_of<'a>(answer: &'a MetadataResponse, topic: &str) -> Result<&'a MetadataResponseTopic, Error> {
+/// What the answer says of a topic that was asked for, unless that is an error.
+fn checked<'a>(view: Option<&'a MetadataResponseTopic>, topic: &str) -> Result<&'a MetadataResponseTopic, Error> {
     let doing = "asking for a topic";
-    let view = answer.topics.first().ok_or(Error::Code { doing, code: answer.error_code })?;
+    let view = view.ok_or(Error::Code { doing, code: UNKNOWN_SERVER_ERROR })?;
     match view.error_code {
         0 => Ok(view),
         UNKNOWN_TOPIC_OR_PARTITION => Err(Error::NoSuchTopic { topic: topic.to_owned() }),

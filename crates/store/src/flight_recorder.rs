@@ -15,9 +15,10 @@ mod verdicts;
 pub use drills::{Drill, begin as begin_drill, drills, end as end_drill};
 pub use facts::{Earliest, News, carried_cut, load, load_batches, news, progress};
 pub use look_up::{
-    Brief, Cursor, Dark, Filter, Lag, LifeAt, Note, Owned, Slot, Stretch, assigned_at, blind_spans, briefs,
+    Brief, Cursor, Dark, Filter, Lag, LifeAt, Note, Owned, Quiet, Slot, Stretch, assigned_at, blind_spans, briefs,
     brokers_down, coordinator, count_owned, dark_between, filtered, lag_between, lag_records_at, lives_at,
     longest_wait, notes, owned_between, quiet_between, rebalance, recorded_since, rows_between, slots, stretches,
+    topics_read,
 };
 pub use observations::{Observation, Seen, known_groups, last_observations};
 pub use verdicts::{Written, differences, write_note};

@@ -1,6 +1,8 @@
 //! `throughput`: what was stored per second and per minute, summed up in the transaction of each batch
 //! (the statement is the ledger's, in `batch/transaction.rs`).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -80,6 +82,26 @@ pub async fn series(store: &Store, resolution: Resolution, seconds: u32, step: u
     let (seconds, step) = (f64::from(seconds), f64::from(step));
     let rows = client.query(&statement, &[&resolution.seconds(), &seconds, &step]).await;
     Ok(rows.map_err(Error::doing(DOING))?.iter().map(sums).collect())
+}
+
+/// The last `seconds` seconds up to now, oldest first, by target. Seconds in which nothing was stored are absent.
+///
+/// # Errors
+/// Transient ones.
+pub async fn seconds_by_target(store: &Store, seconds: u32) -> Result<BTreeMap<String, Vec<Sums>>> {
+    const DOING: &str = "reading the throughput by target";
+    let statement = format!(
+        "SELECT bucket, {SUMS}, target FROM throughput \
+          WHERE resolution_s = 1 AND bucket > now() - make_interval(secs => $1) GROUP BY target, bucket ORDER BY bucket"
+    );
+    let client = store.pooled().await?;
+    let statement = client.prepare_cached(&statement).await.map_err(Error::doing(DOING))?;
+    let rows = client.query(&statement, &[&f64::from(seconds)]).await.map_err(Error::doing(DOING))?;
+    let mut targets: BTreeMap<String, Vec<Sums>> = BTreeMap::new();
+    for row in &rows {
+        targets.entry(row.get(6)).or_default().push(sums(row));
+    }
+    Ok(targets)
 }
 
 /// What each consumer stored of each partition in the last `seconds` whole seconds, by partition.

@@ -47,10 +47,9 @@ pub async fn findings(store: &Store, state: &State, hours: i64, now: Timestamp) 
             clock_skew_ms: member.clock_skew_ms,
         })
     });
-    let group = state.groups.first().map(|group| group.group_id.clone()).unwrap_or_default();
     let stuck = state.partitions.iter().filter(|p| p.state == "quarantined" || p.state == "proving");
     let stuck = stuck.map(|p| Stuck {
-        group_id: group.clone(),
+        group_id: p.group_id.clone().unwrap_or_default(),
         partition: p.partition,
         reason: p.reason.clone().unwrap_or_else(|| format!("it is {}", p.state)),
     });

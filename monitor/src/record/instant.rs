@@ -73,10 +73,12 @@ pub struct ConsumerAt {
 pub async fn assignments(store: &Store, at: Timestamp) -> store::Result<Assignments> {
     let owned = recorded::assigned_at(store, at).await?;
     let dark = recorded::dark_between(store, at, at).await?;
+    // Where nobody has any of a group's partitions, only its lives tell what it reads.
+    let topics: BTreeMap<String, String> = recorded::known_groups(store).await?.into_iter().collect();
     let lives = recorded::lives_at(store, at).await?;
     let around = (at - SignedDuration::from_secs(2), at + SignedDuration::from_secs(1));
     let blind = recorded::blind_spans(store, at, at).await?;
-    let rows = recorded::rows_between(store, around.0, around.1, false, 1).await?;
+    let rows = recorded::rows_between(store, None, around.0, around.1, false, 1).await?;
     let quiet = recorded::quiet_between(store, at - SignedDuration::from_secs(10), at, false, 8).await?;
     let mut partitions: BTreeMap<(String, String, i32), PartitionAt> = BTreeMap::new();
     for one in &owned {
@@ -88,12 +90,12 @@ pub async fn assignments(store: &Store, at: Timestamp) -> store::Result<Assignme
             owners: Vec::new(),
             dark: false,
             dark_since: None,
-            quiet: quiet.iter().any(|(partition, ..)| *partition == one.partition),
+            quiet: quiet.iter().any(|quiet| (&quiet.topic, quiet.partition) == (&one.topic, one.partition)),
         };
         partitions.entry(key).or_insert(blank).owners.push(one.consumer_id.clone());
     }
     for dark in &dark {
-        let topic = owned.iter().find(|o| o.group_id == dark.group_id).map(|o| o.topic.clone()).unwrap_or_default();
+        let topic = topics.get(&dark.group_id).cloned().unwrap_or_default();
         let key = (dark.group_id.clone(), topic.clone(), dark.partition);
         let blank = PartitionAt {
             group_id: dark.group_id.clone(),

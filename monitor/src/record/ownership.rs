@@ -385,13 +385,13 @@ impl Lanes {
     }
 
     /// What was dark was not quiet.
-    fn quiet(&mut self, quiet: &[(i32, Timestamp, Timestamp)]) {
-        for (_, lanes) in self.groups.values_mut() {
-            for (partition, from, until) in quiet {
-                let Some(lane) = lanes.get_mut(partition) else { continue };
-                let dark = lane.dark.iter().any(|d| d.from < ms(*until) && d.until.is_none_or(|end| end > ms(*from)));
-                if !dark {
-                    lane.quiet.push(Quiet { from: ms(*from), until: Some(ms(*until)) });
+    fn quiet(&mut self, quiet: &[recorded::Quiet]) {
+        for (topic, lanes) in self.groups.values_mut() {
+            for quiet in quiet.iter().filter(|quiet| quiet.topic == *topic) {
+                let Some(lane) = lanes.get_mut(&quiet.partition) else { continue };
+                let (from, until) = (ms(quiet.from), ms(quiet.until));
+                if !lane.dark.iter().any(|dark| dark.from < until && dark.until.is_none_or(|end| end > from)) {
+                    lane.quiet.push(Quiet { from, until: Some(until) });
                 }
             }
         }
@@ -417,7 +417,7 @@ impl Lanes {
     }
 }
 
-/// Rates and lag; what is stored is not told by group, so it is the first group's: there is one target.
+/// Rates and lag by group: what is stored is told by topic.
 async fn curves(
     store: &Store,
     lanes: &Lanes,
@@ -427,13 +427,11 @@ async fn curves(
     let unit = if by_minute { 60 } else { 1 };
     let step = (seconds / POINTS / unit).max(1) * unit;
     let mut curves = Vec::new();
-    for (place, group) in lanes.groups.keys().enumerate() {
+    for (group, (topic, _)) in &lanes.groups {
         let mut points: BTreeMap<i64, CurvePoint> = BTreeMap::new();
-        if place == 0 {
-            for (at, rows) in recorded::rows_between(store, from, to, by_minute, step).await? {
-                let point = points.entry(ms(at)).or_insert(CurvePoint { at: ms(at), ..CurvePoint::default() });
-                point.stored_rows_per_second = Some(rows as f64 / step as f64);
-            }
+        for (at, rows) in recorded::rows_between(store, Some(topic), from, to, by_minute, step).await? {
+            let point = points.entry(ms(at)).or_insert(CurvePoint { at: ms(at), ..CurvePoint::default() });
+            point.stored_rows_per_second = Some(rows as f64 / step as f64);
         }
         for sample in recorded::lag_between(store, group, from, to, step.max(5)).await? {
             let point =

@@ -84,7 +84,7 @@ impl Judge {
                 continue;
             };
             let cut = carried_cut(store, &group, pending.from - BEFORE_NEWS).await?;
-            let verdicts = judged(store, &group, topic, cut, waiting(facts)).await?;
+            let verdicts = judged(store, &group, topic, cut, facts.waiting(topic)).await?;
             let kept = recorder.keep(&group, topic, cut, &verdicts).await?;
             pending.open = verdicts.rebalances.iter().any(|rebalance| rebalance.open);
             pending.due = now + AGAIN;
@@ -95,7 +95,7 @@ impl Judge {
     }
 }
 
-/// The verdicts of a group by what is known of it from `cut` on. `waiting`: see [`waiting`].
+/// The verdicts of a group by what is known of it from `cut` on. `waiting`: see [`Facts::waiting`].
 ///
 /// # Errors
 /// Transient ones.
@@ -110,14 +110,4 @@ pub async fn judged(
     let outline = Outline::of(&case);
     let batches = load_batches(store, &case, &outline.windows()).await?;
     Ok(outline.judged(&batches))
-}
-
-/// Partitions whose log goes further than what is stored.
-fn waiting(facts: &Facts) -> Vec<i32> {
-    let survey = facts.cluster.latest();
-    let views = survey.map(|survey| survey.partitions.as_slice()).unwrap_or_default();
-    let waits = views.iter().filter(|view| {
-        facts.stored(view.partition).is_some_and(|stored| view.end.is_some_and(|end| end > stored.next_offset))
-    });
-    waits.map(|view| view.partition).collect()
 }

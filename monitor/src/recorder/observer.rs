@@ -48,8 +48,8 @@ impl Observer {
         observer
     }
 
-    /// What has changed of groups, cluster, topic and consumers' sessions.
-    pub fn observe(&mut self, facts: &Facts, topic: &str, now: Timestamp) -> Vec<Observation> {
+    /// What has changed of groups, cluster, topics and consumers' sessions.
+    pub fn observe(&mut self, facts: &Facts, now: Timestamp) -> Vec<Observation> {
         let mut changes = Vec::new();
         for (group, answer) in facts.groups.iter() {
             let age = (millis(answer.asked), millis(answer.still_otherwise));
@@ -59,8 +59,10 @@ impl Observer {
         if let Some((asked_at, survey)) = &facts.cluster.answer {
             let age = self.cluster.age_ms(*asked_at, now);
             changes.extend(self.changed("brokers", &survey.cluster_id, brokers(survey), age));
-            let body = json!({ "topic_id": survey.topic_id, "partitions": survey.partitions.len() });
-            changes.extend(self.changed("topic", topic, body, age));
+            for (name, topic) in &survey.topics {
+                let body = json!({ "topic_id": topic.topic_id, "partitions": topic.partitions.len() });
+                changes.extend(self.changed("topic", name, body, age));
+            }
         }
         if let Some((asked_at, tables)) = &facts.database.answer {
             let age = self.database.age_ms(*asked_at, now);
@@ -107,4 +109,21 @@ fn brokers(survey: &Survey) -> Value {
 
 fn millis(at: Instant) -> i64 {
     i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::tests::{at, side_by_side};
+
+    #[test]
+    fn every_topic_is_kept_once_until_it_changes() {
+        let (mut observer, facts) = (Observer::default(), side_by_side());
+        let topics = |changes: Vec<Observation>| -> Vec<(String, Value)> {
+            let topics = changes.into_iter().filter(|change| change.kind == "topic");
+            topics.map(|change| (change.subject, change.body["partitions"].clone())).collect()
+        };
+        assert_eq!(topics(observer.observe(&facts, at(10))), [("t".to_owned(), json!(2)), ("u".to_owned(), json!(3))]);
+        assert_eq!(topics(observer.observe(&facts, at(11))), []);
+    }
 }

@@ -1,12 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::alarms::Alarm;
 use store::offsets::LastAppend;
 use store::throughput::Sums;
+use store::{consumer_health, producer_health};
+use uuid::Uuid;
 
 use super::*;
 use crate::facts::Tables;
-use crate::view::tests::{at, consumer, stored, survey};
+use crate::view::tests::{at, both, consumer, stored, stored_of, survey, watched};
 
 /// Two consumers; the age of the first one's heartbeat is given.
 fn tables(age_s: f64) -> Tables {
@@ -19,11 +22,11 @@ fn tables(age_s: f64) -> Tables {
 
 /// Looks once a second, with facts for each; what was told, by second.
 fn watch(seconds: std::ops::Range<i64>, facts_at: impl Fn(&mut Facts, i64)) -> Vec<(i64, Vec<String>)> {
-    let (mut alarms, mut facts) = (SystemAlarms::default(), Facts::default());
+    let (mut alarms, mut facts) = (SystemAlarms::default(), Facts::of(&watched()));
     let mut told: Vec<(i64, Vec<String>)> = Vec::new();
     for second in seconds {
         facts_at(&mut facts, second);
-        if let Some(wrong) = alarms.observe(&facts, "t", at(second)) {
+        if let Some(wrong) = alarms.observe(&facts, at(second)) {
             let names: Vec<String> = wrong.iter().map(|w| format!("{} {}", w.source, w.condition)).collect();
             if told.last().is_none_or(|(_, before)| *before != names) {
                 told.push((second, names));
@@ -112,22 +115,90 @@ fn while_a_source_is_away_what_it_speaks_of_stays() {
 
 #[test]
 fn dead_letters_and_a_near_end_of_retention_are_told_with_numbers() {
-    let mut facts = Facts::default();
+    let mut facts = Facts::of(&watched());
     let mut tables = tables(0.1);
     let sums =
         Sums { at: at(5), stored_rows: 1, dead_letters: 3, batches: 1, latency_mean_s: None, latency_max_s: None };
-    tables.seconds = vec![sums];
+    tables.seconds_by_target = [("readings".to_owned(), vec![sums])].into();
     // Kept for a day; what waits of partition 0 was appended behind 23.5 h ago.
-    facts.retention = Some(Duration::from_secs(24 * 3600));
+    facts.retention = Arc::new([("t".to_owned(), Some(Duration::from_secs(24 * 3600)))].into());
     tables.last_appends =
         vec![LastAppend { log_id: 1, partition: 0, at: at(10) - SignedDuration::from_mins(1410) }].into();
     both_answer(&mut facts, 0, tables.clone());
     both_answer(&mut facts, 10, tables);
-    let findings = findings(&facts, "t", at(10));
+    let findings = findings(&facts, at(10));
     let details: Vec<(&str, &str)> = findings.iter().map(|f| (f.kind.name, f.detail.as_str())).collect();
     let expected = [
         ("retention_near", "the first record that waits may be deleted in 0.5 h"),
         ("dead_letters_rising", "3 records of the last minute were no events: consumer dead-letters list"),
     ];
     assert_eq!(details, expected);
+}
+
+/// The rows of `tables`, and a worker that had partition 0 of topic `u` and is silent, and a producer that has nothing to do.
+fn with_feed(age_s: f64) -> Tables {
+    let worker = consumer_health::Row {
+        group_id: "h".into(),
+        boot_id: Uuid::from_u128(1),
+        ..consumer("w-0", age_s, &[(0, "reading"), (1, "reading"), (2, "reading")])
+    };
+    let idle = producer_health::Row {
+        producer_id: "tweet-api".into(),
+        sensor_type: "tweets".into(),
+        status: "running".into(),
+        last_heartbeat: at(0),
+        age_s: 0.1,
+        connection_status: "connected".into(),
+        run_id: Uuid::nil(),
+        started_at: at(0),
+        target_rate: None,
+        sent: 0,
+        acknowledged: 0,
+        acknowledged_last_minute: 0,
+        waiting: 0,
+    };
+    let mut tables = tables(0.1);
+    tables.consumers.push(worker);
+    tables.producers.push(idle);
+    tables.topics_read = [(Uuid::from_u128(1), "u".to_owned())].into();
+    tables.offsets.extend([0, 1, 2].map(|partition| stored_of("u", "h", partition, "w-0")));
+    tables
+}
+
+#[test]
+fn another_topics_partitions_are_dark_under_its_name_and_an_idle_producer_is_well() {
+    let told = watch(0..60, |facts, second| {
+        let age = if (30..60).contains(&second) { second as f64 - 28.0 } else { 0.1 };
+        facts.database.note(at(second), Ok(with_feed(age)));
+        facts.cluster.note(at(second), Ok(both(&[1, 2, 3])));
+    });
+    let dark = ["u 0", "u 1", "u 2"].map(|source| format!("{source} partition_dark"));
+    let gone = "w-0 consumer_gone".to_owned();
+    let all: Vec<String> = dark.into_iter().chain([gone.clone()]).collect();
+    assert_eq!(told, [(0, vec![]), (34, vec![gone]), (41, all)]);
+}
+
+#[test]
+fn dead_letters_of_each_topic_and_retention_of_each_are_told_apart() {
+    let mut facts = Facts::of(&watched());
+    let mut tables = with_feed(0.1);
+    let sums = |dead_letters| Sums {
+        at: at(5),
+        stored_rows: 1,
+        dead_letters,
+        batches: 1,
+        latency_mean_s: None,
+        latency_max_s: None,
+    };
+    tables.seconds_by_target = [("readings".to_owned(), vec![sums(0)]), ("records".to_owned(), vec![sums(2)])].into();
+    let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    facts.retention = Arc::new([("t".to_owned(), hours(1)), ("u".to_owned(), hours(24))].into());
+    let append = |log_id, mins| LastAppend { log_id, partition: 0, at: at(10) - SignedDuration::from_mins(mins) };
+    tables.last_appends = vec![append(1, 10), append(2, 20 * 60)].into();
+    tables.offsets.iter_mut().filter(|stored| stored.log_id == 2).for_each(|stored| stored.next_offset = 14);
+    facts.database.note(at(10), Ok(tables));
+    facts.cluster.note(at(10), Ok(both(&[1, 2, 3])));
+    let findings = findings(&facts, at(10));
+    let told: Vec<(&str, &str)> = findings.iter().map(|f| (f.kind.name, f.source.as_str())).collect();
+    assert_eq!(told, [("retention_near", "u 0"), ("dead_letters_rising", "u")]);
 }

@@ -26,6 +26,8 @@ pub struct Consumer {
     pub consumer_id: String,
     /// Its consumer group.
     pub group_id: String,
+    /// Topic that it reads.
+    pub topic: String,
     /// `starting`, `running`, `paused`, `stopping`, `stopped`, or `silent`: no heartbeat for two seconds, or
     /// no session with the database any more, and it did not say that it stops.
     pub status: String,
@@ -96,6 +98,7 @@ fn consumer(facts: &Facts, row: &Row, now: Timestamp) -> Consumer {
     Consumer {
         consumer_id: row.consumer_id.clone(),
         group_id: row.group_id.clone(),
+        topic: facts.topic_read(row).to_owned(),
         status: if silent { "silent".to_owned() } else { row.status.clone() },
         reported_status: row.status.clone(),
         last_heartbeat: row.last_heartbeat,

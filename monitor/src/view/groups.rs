@@ -1,7 +1,5 @@
 //! `/api/groups`: each group with its members, and how long each of them has left.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use store::consumer_health::Row;
@@ -76,19 +74,17 @@ pub struct GroupMember {
 const LISTED_MS: f64 = 60_000.0;
 
 /// Every group, by name.
-pub fn groups(facts: &Facts, topic: &str, now: Timestamp) -> Vec<Group> {
-    let rows = &facts.tables().consumers;
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.group_id.as_str()).collect();
-    names.into_iter().map(|name| group(facts, topic, name, now)).collect()
+pub fn groups(facts: &Facts, now: Timestamp) -> Vec<Group> {
+    facts.groups_read().into_iter().map(|(name, topic)| group(facts, name, topic, now)).collect()
 }
 
-fn group(facts: &Facts, topic: &str, name: &str, now: Timestamp) -> Group {
+fn group(facts: &Facts, name: String, topic: String, now: Timestamp) -> Group {
     let rows: Vec<&Row> = facts.tables().consumers.iter().filter(|row| row.group_id == name).collect();
-    let described = facts.groups.get(name).and_then(|answer| answer.description.as_ref());
+    let described = facts.groups.get(&name).and_then(|answer| answer.description.as_ref());
     let told = rows.iter().filter(|row| !is_gone(facts, row)).map(|row| row.generation).max().filter(|g| *g >= 0);
     Group {
-        group_id: name.to_owned(),
-        topic: topic.to_owned(),
+        group_id: name,
+        topic,
         protocol: rows.iter().rev().find_map(|row| row.protocol.clone()).unwrap_or_default(),
         state: described.map(|group| group.state.clone()).unwrap_or_default(),
         generation: described.and_then(|group| group.epoch).or(told).unwrap_or(-1),

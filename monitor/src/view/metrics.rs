@@ -6,6 +6,7 @@ use store::throughput::Sums;
 use utoipa::ToSchema;
 
 use super::partitions::Partition;
+use super::workloads::Workload;
 use super::{per_second, tenths};
 use crate::facts::{Facts, LagSample, RATE_SECONDS};
 
@@ -15,8 +16,10 @@ pub struct RealTimeMetrics {
     /// When the database was asked.
     #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
-    /// Now.
+    /// Now, over everything.
     pub current: Metrics,
+    /// Each workload that is in use.
+    pub workloads: Vec<Workload>,
     /// How it went.
     pub series: Series,
 }
@@ -67,9 +70,8 @@ pub struct Point {
     pub lag_records: Option<u64>,
 }
 
-/// Now.
-pub fn metrics(facts: &Facts, partitions: &[Partition]) -> Metrics {
-    let seconds = &facts.tables().seconds;
+/// Now, of these seconds' sums and of these partitions.
+pub fn metrics<'a>(facts: &Facts, seconds: &[Sums], partitions: impl IntoIterator<Item = &'a Partition>) -> Metrics {
     // The second that is not over yet would make every rate too small.
     let now = facts.database.asked_at().map_or(0, Timestamp::as_second);
     let whole = |sums: &&Sums| (now - i64::from(RATE_SECONDS)..now).contains(&sums.at.as_second());
@@ -86,7 +88,7 @@ pub fn metrics(facts: &Facts, partitions: &[Partition]) -> Metrics {
         batches_per_second: per_second(count(|sums| sums.batches)),
         latency_mean_ms: (rows + letters > 0).then(|| tenths(waited / (rows + letters) as f64 * 1e3)),
         latency_max_ms: seconds.iter().filter(whole).filter_map(|s| s.latency_max_s).max_by(f64::total_cmp).map(ms),
-        lag_records: if partitions.is_empty() { None } else { partitions.iter().map(|p| p.lag_records).sum() },
+        lag_records: partitions.into_iter().map(|p| p.lag_records).reduce(|sum, lag| Some(sum? + lag?)).flatten(),
     }
 }
 

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::consumers::{AssignedPartition, Consumer};
 use super::per_second;
 use crate::facts::{Facts, lag};
+use crate::workload::Workload;
 
 /// Answer of `GET /api/partition-assignment`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -18,7 +19,7 @@ pub struct PartitionAssignment {
     /// When the database was asked.
     #[schema(value_type = String, format = DateTime)]
     pub as_of: Timestamp,
-    /// Every partition of the topic that Kafka or the database knows, by number.
+    /// Every partition of the topics in use that Kafka or the database knows, by topic and number.
     pub partitions: Vec<Partition>,
 }
 
@@ -27,6 +28,8 @@ pub struct PartitionAssignment {
 pub struct Partition {
     /// Topic.
     pub topic: String,
+    /// The group that may write what is stored of it, or else the one that reads its topic; `null` while none is known.
+    pub group_id: Option<String>,
     /// Its number.
     pub partition: i32,
     /// Consumers that beat and count it as theirs: one; two while both believe it; none while it is unread.
@@ -63,43 +66,52 @@ pub struct Partition {
     pub in_sync_replicas: Vec<i32>,
 }
 
-/// Every partition, by number.
-pub fn partitions(facts: &Facts, topic: &str, consumers: &[Consumer]) -> Vec<Partition> {
-    let views = facts.cluster.latest().map(|survey| survey.partitions.as_slice()).unwrap_or_default();
-    let offsets = &facts.tables().offsets;
-    let known: BTreeSet<i32> = views.iter().map(|v| v.partition).chain(offsets.iter().map(|s| s.partition)).collect();
+/// Every partition, by workload and number.
+pub fn partitions(facts: &Facts, consumers: &[Consumer]) -> Vec<Partition> {
+    facts.present().into_iter().flat_map(|workload| of_topic(facts, workload, consumers)).collect()
+}
+
+fn of_topic(facts: &Facts, workload: &Workload, consumers: &[Consumer]) -> Vec<Partition> {
+    let topic = &*workload.topic;
+    let readers: Vec<&Consumer> = consumers.iter().filter(|consumer| consumer.topic == topic).collect();
+    let views = facts.views(topic);
+    let stored = facts.offsets(topic).map(|stored| stored.partition);
+    let known: BTreeSet<i32> = views.iter().map(|view| view.partition).chain(stored).collect();
     known
         .into_iter()
         .map(|number| {
             let view = views.iter().find(|view| view.partition == number);
-            partition(facts, topic, number, view, consumers)
+            partition(facts, workload, number, view, &readers)
         })
         .collect()
 }
 
 fn partition(
     facts: &Facts,
-    topic: &str,
+    workload: &Workload,
     number: i32,
     view: Option<&PartitionView>,
-    consumers: &[Consumer],
+    readers: &[&Consumer],
 ) -> Partition {
-    let stored = facts.stored(number);
-    let holders: Vec<(&Consumer, &AssignedPartition)> = consumers
+    let topic = &*workload.topic;
+    let stored = facts.stored(topic, number);
+    let holders: Vec<(&Consumer, &AssignedPartition)> = readers
         .iter()
         .filter(|consumer| consumer.is_alive())
-        .filter_map(|c| c.partitions.iter().find(|assigned| assigned.partition == number).map(|a| (c, a)))
+        .filter_map(|c| c.partitions.iter().find(|assigned| assigned.partition == number).map(|a| (*c, a)))
         .collect();
-    let (state, reason) = condition(&holders, stored, consumers);
+    let (state, reason) = condition(&holders, stored, readers);
     let shares = &facts.tables().shares;
     let of_this = |share: &&store::throughput::Share| {
-        share.partition == number && stored.is_some_and(|stored| stored.log_id == share.log_id)
+        (share.target.as_str(), share.partition) == (workload.target, number)
+            && stored.is_some_and(|stored| stored.log_id == share.log_id)
     };
     let read = matches!(state.as_str(), "reading" | "proving");
     let lag_records = stored.and_then(|stored| lag(view.and_then(|view| view.end), stored.next_offset));
     let waits = !read && lag_records.is_some_and(|records| records > 0);
     Partition {
         topic: topic.to_owned(),
+        group_id: stored.map(|stored| stored.group_id.as_str()).or_else(|| facts.group_of(topic)).map(str::to_owned),
         partition: number,
         owners: holders.iter().map(|(consumer, _)| consumer.consumer_id.clone()).collect(),
         read,
@@ -123,7 +135,7 @@ fn partition(
 fn condition(
     holders: &[(&Consumer, &AssignedPartition)],
     stored: Option<&Stored>,
-    consumers: &[Consumer],
+    readers: &[&Consumer],
 ) -> (String, Option<String>) {
     if let Some(reason) = stored.and_then(|stored| stored.quarantine_reason.clone()) {
         return ("quarantined".into(), Some(reason));
@@ -133,7 +145,7 @@ fn condition(
     if let Some((_, assigned)) = speaker {
         return (assigned.state.clone(), assigned.reason.clone());
     }
-    let last = stored.and_then(|stored| consumers.iter().find(|consumer| consumer.consumer_id == stored.owner));
+    let last = stored.and_then(|stored| readers.iter().find(|consumer| consumer.consumer_id == stored.owner));
     let reason = match last {
         Some(owner) if owner.status == "silent" => {
             format!("{} has been silent for {:.1} s", owner.consumer_id, owner.heartbeat_age_seconds)

@@ -33,7 +33,7 @@ pub struct SystemStatus {
     pub consumers: Count,
     /// Producers that beat, and all that are known.
     pub producers: Count,
-    /// Partitions that somebody reads, and all of the topic.
+    /// Partitions that somebody reads, and all of the topics in use.
     pub partitions: Count,
     /// Records that wait; `null` while that is not known.
     pub lag_records: Option<u64>,
@@ -117,22 +117,7 @@ pub fn system(
         .iter()
         .map(|broker| Broker { id: broker.id, up: broker.address.is_some(), address: broker.address.clone() })
         .collect();
-    let mut conditions: Vec<Condition> = [
-        away(&facts.database, "database", "PostgreSQL", now),
-        away(&facts.cluster, "kafka", "Kafka", now),
-        unread(partitions),
-        quarantined(partitions),
-        held_up(partitions),
-        silent_consumers(consumers),
-        silent_producers(producers),
-        waiting_producers(producers),
-        brokers_down(&brokers),
-        behind(partitions, &brokers),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    conditions.sort_by_key(|condition| std::cmp::Reverse(condition.severity));
+    let conditions = conditions(facts, consumers, producers, partitions, &brokers, now);
     SystemStatus {
         as_of: now,
         status: conditions.first().map_or(Verdict::Healthy, |worst| worst.severity),
@@ -149,6 +134,36 @@ pub fn system(
     }
 }
 
+/// What is wrong, worst first.
+fn conditions(
+    facts: &Facts,
+    consumers: &[Consumer],
+    producers: &[Producer],
+    partitions: &[Partition],
+    brokers: &[Broker],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let topics: Vec<&[Partition]> = partitions.chunk_by(|a, b| a.topic == b.topic).collect();
+    // One topic needs no name.
+    let named = |of_topic: &[Partition], condition: Condition| match topics.len() {
+        1 => condition,
+        _ => Condition { text: format!("{}: {}", of_topic[0].topic, condition.text), ..condition },
+    };
+    let of_each = |find: &dyn Fn(&[Partition]) -> Vec<Condition>| -> Vec<Condition> {
+        topics.iter().flat_map(|of| find(of).into_iter().map(|condition| named(of, condition))).collect()
+    };
+    let sources = [away(&facts.database, "database", "PostgreSQL", now), away(&facts.cluster, "kafka", "Kafka", now)];
+    let processes =
+        [silent_consumers(consumers), silent_producers(producers), waiting_producers(producers), brokers_down(brokers)];
+    let mut found: Vec<Condition> = sources.into_iter().flatten().collect();
+    found.extend(facts.present().into_iter().filter_map(|workload| missing(facts, &workload.topic)));
+    found.extend(of_each(&|of| [unread(of), quarantined(of), held_up(of)].into_iter().flatten().collect()));
+    found.extend(processes.into_iter().flatten());
+    found.extend(of_each(&|of| behind(of, brokers).into_iter().collect()));
+    found.sort_by_key(|condition| std::cmp::Reverse(condition.severity));
+    found
+}
+
 fn condition(severity: Verdict, about: &'static str, text: String) -> Option<Condition> {
     Some(Condition { severity, about, text })
 }
@@ -162,6 +177,12 @@ fn away<T>(source: &Source<T>, about: &'static str, name: &str, now: Timestamp) 
         (None, Some(_)) => return None,
     };
     condition(Verdict::Critical, about, text)
+}
+
+/// A topic that is in use, and that Kafka does not tell of.
+fn missing(facts: &Facts, topic: &str) -> Option<Condition> {
+    let why = facts.cluster.latest()?.missing.get(topic)?;
+    condition(Verdict::Critical, "kafka", format!("{topic} cannot be watched: {why}"))
 }
 
 fn unread(partitions: &[Partition]) -> Option<Condition> {
@@ -253,7 +274,8 @@ fn source<T>(source: &Source<T>) -> SourceStatus {
     }
 }
 
-fn count(each: impl Iterator<Item = bool>) -> Count {
+/// How many of them are.
+pub fn count(each: impl Iterator<Item = bool>) -> Count {
     let (mut up, mut known) = (0, 0);
     for is_up in each {
         known += 1;

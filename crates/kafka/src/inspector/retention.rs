@@ -25,7 +25,7 @@ impl Inspector {
             .with_configuration_keys(Some(vec![StrBytes::from_static_str(RETENTION)]));
         let ask = DescribeConfigsRequest::default().with_resources(vec![resource]);
         let mut state = self.state.lock().await;
-        let brokers = addresses(&self.ask_metadata(&mut state, topic).await?);
+        let brokers = addresses(&self.ask_metadata(&mut state, &[topic]).await?);
         let broker = brokers.values().next().ok_or_else(|| Error::Unreachable("no broker is listed".into()))?;
         let DescribeConfigsResponse { results, .. } = self.call(&mut state, broker, 4, &ask).await?;
         let result = results.first().ok_or_else(|| Error::Unreachable("an answer without the topic".into()))?;

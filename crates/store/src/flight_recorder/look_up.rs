@@ -1,5 +1,7 @@
 //! What is asked of the record: by instant, by time, by cause, by id. Read-only; every answer is bounded.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
@@ -270,12 +272,13 @@ pub async fn briefs(store: &Store, from: Timestamp, until: Timestamp) -> Result<
     Ok(ask(store, statement, &[&from, &until, &BRIEFS]).await?.iter().map(brief).collect())
 }
 
-/// Rows that were stored in each step of a time.
+/// Rows of a topic that were stored in each step of a time; of all topics without one.
 ///
 /// # Errors
 /// Transient ones.
 pub async fn rows_between(
     store: &Store,
+    topic: Option<&str>,
     from: Timestamp,
     until: Timestamp,
     by_minute: bool,
@@ -283,13 +286,28 @@ pub async fn rows_between(
 ) -> Result<Vec<(Timestamp, i64)>> {
     let statement = "
         SELECT to_timestamp(floor(extract(epoch FROM bucket)::float8 / $4::float8) * $4::float8), sum(stored_rows)::bigint FROM throughput
-         WHERE resolution_s = $1::smallint AND bucket >= $2::timestamptz AND bucket <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
+         WHERE resolution_s = $1::smallint AND bucket >= $2::timestamptz AND bucket <= $3
+           AND ($5::text IS NULL OR log_id IN (SELECT log_id FROM kafka_logs WHERE topic = $5))
+         GROUP BY 1 ORDER BY 1 LIMIT 5000";
     let resolution: i16 = if by_minute { 60 } else { 1 };
-    let rows = ask(store, statement, &[&resolution, &from, &until, &(step_s as f64)]).await?;
+    let rows = ask(store, statement, &[&resolution, &from, &until, &(step_s as f64), &topic]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Times of a partition in which nothing was stored for more than `least_s` seconds.
+/// A time of a partition in which nothing was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// From here.
+    pub from: Timestamp,
+    /// To here.
+    pub until: Timestamp,
+}
+
+/// Times of more than `least_s` seconds in which nothing of a partition was stored.
 ///
 /// # Errors
 /// Transient ones.
@@ -299,19 +317,20 @@ pub async fn quiet_between(
     until: Timestamp,
     by_minute: bool,
     least_s: i64,
-) -> Result<Vec<(i32, Timestamp, Timestamp)>> {
+) -> Result<Vec<Quiet>> {
     let statement = "
-        SELECT partition_number, since, bucket FROM (
-            SELECT partition_number, bucket,
-                   lag(bucket + resolution_s * interval '1 s', 1, $2::timestamptz) OVER (PARTITION BY partition_number ORDER BY bucket) AS since
-              FROM (SELECT partition_number, bucket, resolution_s FROM throughput
+        SELECT topic, partition_number, since, bucket FROM (
+            SELECT topic, partition_number, bucket,
+                   lag(bucket + resolution_s * interval '1 s', 1, $2::timestamptz) OVER (PARTITION BY topic, partition_number ORDER BY bucket) AS since
+              FROM (SELECT topic, partition_number, bucket, resolution_s FROM throughput JOIN kafka_logs USING (log_id)
                      WHERE resolution_s = $1::smallint AND bucket >= $2::timestamptz AND bucket <= $3 AND stored_rows > 0
                     UNION ALL
-                    SELECT DISTINCT partition_number, $3::timestamptz, $1::smallint FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
-         WHERE bucket - since > $4::float8 * interval '1 s' ORDER BY 1, 2 LIMIT $5";
+                    SELECT DISTINCT topic, partition_number, $3::timestamptz, $1::smallint FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
+         WHERE bucket - since > $4::float8 * interval '1 s' ORDER BY 1, 2, 3 LIMIT $5";
     let resolution: i16 = if by_minute { 60 } else { 1 };
     let rows = ask(store, statement, &[&resolution, &from, &until, &(least_s as f64), &MOST_ROWS]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    let quiet = |row: &Row| Quiet { topic: row.get(0), partition: row.get(1), from: row.get(2), until: row.get(3) };
+    Ok(rows.iter().map(quiet).collect())
 }
 
 /// How many ownerships touch a time, counted no further than `most`.
@@ -571,14 +590,23 @@ pub async fn longest_wait(store: &Store, since: Timestamp) -> Result<f64> {
     Ok(ask(store, statement, &[&since]).await?[0].get(0))
 }
 
-/// `host:port` of the coordinator that described a group last.
+/// `host:port` of the coordinator of the group that reads a topic, as it described the group last.
 ///
 /// # Errors
 /// Transient ones.
-pub async fn coordinator(store: &Store) -> Result<Option<String>> {
+pub async fn coordinator(store: &Store, topic: &str) -> Result<Option<String>> {
     let statement = "SELECT body->>'coordinator' FROM observations WHERE kind = 'group' AND body ? 'coordinator' \
-                     ORDER BY seen_at DESC LIMIT 1";
-    Ok(ask(store, statement, &[]).await?.first().and_then(|row| row.get(0)))
+                        AND subject IN (SELECT group_id FROM consumer_lives WHERE topic = $1) ORDER BY seen_at DESC LIMIT 1";
+    Ok(ask(store, statement, &[&topic]).await?.first().and_then(|row| row.get(0)))
+}
+
+/// What each consumer's latest process reads, by that process's start.
+///
+/// # Errors
+/// Transient ones.
+pub async fn topics_read(store: &Store) -> Result<BTreeMap<Uuid, String>> {
+    let statement = "SELECT boot_id, topic FROM consumer_health JOIN consumer_lives USING (boot_id)";
+    Ok(ask(store, statement, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 async fn ask(
