@@ -45,7 +45,7 @@ export function byId(id: string): HTMLElement {
   return element;
 }
 
-/** Rows that keep their place and their elements, by key. */
+/** Rows that keep their place and their elements, by key; they come behind `after`, where there is one. */
 export class Rows<T> {
   private readonly known = new Map<string, HTMLElement>();
 
@@ -54,6 +54,7 @@ export class Rows<T> {
     private readonly key: (item: T) => string,
     private readonly make: (item: T) => HTMLElement,
     private readonly update: (row: HTMLElement, item: T) => void,
+    private readonly after: Element | null = null,
   ) {}
 
   draw(items: readonly T[]): void {
@@ -64,7 +65,7 @@ export class Rows<T> {
         this.known.delete(key);
       }
     }
-    let before: ChildNode | null = this.parent.firstChild;
+    let before: ChildNode | null = this.after ? this.after.nextSibling : this.parent.firstChild;
     for (const item of items) {
       const key = this.key(item);
       let row = this.known.get(key);

@@ -63,7 +63,7 @@ export function instantOf(model: Model): Instant {
   return made;
 }
 
-/** Groups with their lanes; before the record answers, as the stream tells of partitions. */
+/** Groups with their lanes, in the order of the workloads; before the record answers, as the stream tells of partitions. */
 function groupsOf(model: Model): readonly Group[] {
   const near = model.recording.near?.groups ?? [];
   const known = new Set(near.map(({ topic }) => topic));
@@ -71,10 +71,15 @@ function groupsOf(model: Model): readonly Group[] {
   for (const { topic, partition } of model.state?.partitions ?? []) {
     if (!known.has(topic)) topics.set(topic, [...(topics.get(topic) ?? []), partition]);
   }
+  const workloads = model.state?.workloads ?? [];
+  const place = ({ topic }: Group) => {
+    const at = workloads.findIndex((workload) => workload.topic === topic);
+    return at < 0 ? workloads.length : at;
+  };
   const told = [...topics].map(([topic, partitions]): Group => {
     const group = model.state?.groups?.find((candidate) => candidate.topic === topic);
     return {
-      group_id: group?.group_id ?? model.state?.consumers[0]?.group_id ?? topic,
+      group_id: workloads.find((workload) => workload.topic === topic)?.group_id ?? group?.group_id ?? topic,
       topic,
       protocol: group?.protocol ?? "",
       session_timeout_ms: group?.session_timeout_ms ?? null,
@@ -82,12 +87,17 @@ function groupsOf(model: Model): readonly Group[] {
       lanes: partitions.sort((a, b) => a - b).map((partition) => ({ partition, spans: [], dark: [], two_owners: [], quiet: [] })),
     };
   });
-  return [...near, ...told];
+  return [...near, ...told].sort((a, b) => place(a) - place(b));
+}
+
+/** Whether the stream tells of this group's partition; where it knows no group yet, of its topic's. */
+function isOf(group: Group, { topic, group_id }: Partition): boolean {
+  return topic === group.topic && (group_id ?? group.group_id) === group.group_id;
 }
 
 /** With what is dark now, by the stream's word, where the record has not told of it yet. */
 function withOpen(group: Group, model: Model | null): Group {
-  const told = (model?.state?.partitions ?? []).filter(({ topic, dark_since }) => topic === group.topic && dark_since);
+  const told = (model?.state?.partitions ?? []).filter((partition) => partition.dark_since && isOf(group, partition));
   if (told.length === 0) return group;
   const open = model?.recording.near?.rebalances.find((rebalance) => rebalance.group_id === group.group_id && rebalance.open);
   const lanes = group.lanes.map((one) => {
@@ -102,11 +112,10 @@ function withOpen(group: Group, model: Model | null): Group {
 
 function heldNow(model: Model, groups: readonly Group[]): Map<string, Held> {
   const held = new Map<string, Held>();
-  const byTopic = new Map<string, Partition[]>();
-  for (const partition of model.state?.partitions ?? []) byTopic.set(partition.topic, [...(byTopic.get(partition.topic) ?? []), partition]);
   const at = present(model);
   for (const group of groups) {
-    const told = new Map((byTopic.get(group.topic) ?? []).map((partition) => [partition.partition, partition]));
+    const own = (model.state?.partitions ?? []).filter((partition) => isOf(group, partition));
+    const told = new Map(own.map((partition) => [partition.partition, partition]));
     for (const one of group.lanes) {
       const now = told.get(one.partition);
       const drawn = spans(model, group, one.partition, at);

@@ -1,5 +1,6 @@
 // How each member stands with its group at the instant: now out of the stream's state, then out of the record. Pure.
 
+import { instantOf } from "./instant";
 import { type Model, isPast, silence, spokenOf } from "./model";
 import type { GroupNow, Member } from "./record";
 
@@ -21,8 +22,11 @@ export interface Standing {
   readonly hot: boolean;
 }
 
+/** By group, in the order of the boards. */
 export function standings(model: Model): Standing[] {
-  return isPast(model) ? stoodThen(model) : standNow(model);
+  const groups = instantOf(model).groups.map(({ group_id }) => group_id);
+  const place = ({ group_id }: Standing) => (groups.includes(group_id) ? groups.indexOf(group_id) : groups.length);
+  return (isPast(model) ? stoodThen(model) : standNow(model)).sort((a, b) => place(a) - place(b));
 }
 
 function standNow(model: Model): Standing[] {

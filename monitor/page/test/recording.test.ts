@@ -197,6 +197,42 @@ test("causes are told as they are known", () => {
   assert.equal(clause({ cause: "rolling_restart", subjects: ["a", "b"] }), "rolling restart of a and b");
 });
 
+test("groups stand in the order of the workloads, with their members", () => {
+  const told = state(plant, NOW);
+  told.workloads.reverse();
+  const made = reduce(model(), { type: "state", now: NOW, state: told });
+  assert.deepEqual(instantOf(made).groups.map(({ group_id, topic }) => `${group_id} ${topic}`), ["feed-workers tweets", "sensor-consumers sensor-readings"]);
+  assert.deepEqual([...new Set(standings(made).map(({ group_id }) => group_id))], ["feed-workers", "sensor-consumers"]);
+  const back = instantOf(model()).groups.map(({ group_id }) => group_id);
+  assert.deepEqual(back, ["sensor-consumers", "feed-workers"]);
+});
+
+test("a partition is one of its topic and its group, whatever its number", () => {
+  const told = state(plant, NOW);
+  const tweets = told.partitions.find(({ topic, partition }) => topic === "tweets" && partition === 0);
+  assert.ok(tweets);
+  Object.assign(tweets, { read: false, owners: [], lag_records: 77, dark_since: new Date(NOW - 2000).toISOString() });
+  const made = reduce(model(), { type: "state", now: NOW, state: told });
+  const { held, groups } = instantOf(made);
+  const [sensors, feed] = groups;
+  assert.ok(sensors && feed);
+  assert.deepEqual([held.get(lane(feed, 0))?.dark, held.get(lane(feed, 0))?.lag], [true, 77]);
+  assert.deepEqual([held.get(lane(sensors, 0))?.dark, held.get(lane(sensors, 0))?.owners], [false, ["sensor-consumer-1"]]);
+  assert.equal(feed.lanes[0]?.dark.at(-1)?.until, null);
+  assert.notEqual(sensors.lanes[0]?.dark.at(-1)?.until, null);
+
+  // A group that was renamed has no part in what its successor's partitions do.
+  tweets.group_id = "feeders";
+  const renamed = instantOf(reduce(model(), { type: "state", now: NOW, state: { ...told } }));
+  assert.equal(renamed.held.get(lane(feed, 0))?.dark, false);
+});
+
+test("before the record answers the boards are of the workloads that the stream tells of", () => {
+  const made = reduce(initial, { type: "state", now: NOW, state: state(plant, NOW) });
+  const groups = instantOf(made).groups.map(({ group_id, topic, lanes }) => `${group_id} ${topic} ${lanes.length}`);
+  assert.deepEqual(groups, ["sensor-consumers sensor-readings 6", "feed-workers tweets 20"]);
+});
+
 test("the timeline is told in words", () => {
   const said = describe(model(), instantOf(model()));
   assert.match(said, /^Ownership timeline, 15 min up to 14:09:30 UTC, 2 groups\. sensor-consumers: sensor-consumer-1 reads /);

@@ -147,7 +147,7 @@ fn conditions(
     // One topic needs no name.
     let named = |of_topic: &[Partition], condition: Condition| match topics.len() {
         1 => condition,
-        _ => Condition { text: format!("{}: {}", of_topic[0].topic, condition.text), ..condition },
+        _ => Condition { text: format!("topic {}: {}", of_topic[0].topic, condition.text), ..condition },
     };
     let of_each = |find: &dyn Fn(&[Partition]) -> Vec<Condition>| -> Vec<Condition> {
         topics.iter().flat_map(|of| find(of).into_iter().map(|condition| named(of, condition))).collect()
@@ -182,7 +182,7 @@ fn away<T>(source: &Source<T>, about: &'static str, name: &str, now: Timestamp) 
 /// A topic that is in use, and that Kafka does not tell of.
 fn missing(facts: &Facts, topic: &str) -> Option<Condition> {
     let why = facts.cluster.latest()?.missing.get(topic)?;
-    condition(Verdict::Critical, "kafka", format!("{topic} cannot be watched: {why}"))
+    condition(Verdict::Critical, "kafka", format!("topic {topic} cannot be watched: {why}"))
 }
 
 fn unread(partitions: &[Partition]) -> Option<Condition> {

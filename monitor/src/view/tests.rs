@@ -281,7 +281,7 @@ fn workloads_have_rates_and_lag_of_their_own_and_the_sums_stay() {
 fn the_verdict_names_the_topic_where_there_are_two() {
     let system = state(&side_by_side(), at(10)).system;
     assert_eq!((system.status, system.partitions), (Verdict::Critical, Count { up: 4, known: 5 }));
-    assert_eq!(system.summary, "u: partitions 1 are paused: the database is away");
+    assert_eq!(system.summary, "topic u: partitions 1 are paused: the database is away");
 }
 
 #[test]
@@ -301,11 +301,11 @@ fn a_topic_that_nobody_uses_is_not_there_and_one_that_somebody_does_is_missed() 
 
     // Records that nobody ever read are waiting.
     facts.cluster.note(at(10), Ok(both(&[1, 2, 3])));
-    assert_eq!(said(&facts), "u: 3 of 3 partitions are unread (0-2): no consumer has it");
+    assert_eq!(said(&facts), "topic u: 3 of 3 partitions are unread (0-2): no consumer has it");
 
     let mut used = side_by_side();
     used.cluster.note(at(10), Ok(gone));
-    assert_eq!(said(&used), "u cannot be watched: topic u does not exist");
+    assert_eq!(said(&used), "topic u cannot be watched: topic u does not exist");
 }
 
 #[test]

@@ -111,3 +111,37 @@ async fn one_topic_for_both_is_refused() {
     let said = monitor.process.output();
     assert!(said.contains("--tweet-topic") && said.contains("sensor-readings"), "{said}");
 }
+
+#[tokio::test]
+async fn a_topic_that_does_not_exist_is_left_out_and_the_other_one_is_watched() {
+    let absent = format!("not-there-{}", uuid::Uuid::new_v4().simple());
+    let (monitor, store) = ready(&[("TWEET_TOPIC", &absent)]).await;
+    let reads_all = "
+        INSERT INTO consumer_health (consumer_id, status, last_heartbeat, assigned_partitions, group_id, boot_id, started_at,
+               partition_states)
+        SELECT 'c-1', 'running', clock_timestamp() + interval '1 hour', '{}', 'g', gen_random_uuid(), now(),
+               jsonb_agg(jsonb_build_object('partition', p, 'state', 'reading', 'position', 0)) FROM generate_series(0, 5) p";
+    let client = store.pooled().await.expect("a connection");
+    client.batch_execute(reads_all).await.expect("a heartbeat");
+    let status = async || monitor.json("/api/system-status").await.1;
+    wait_until(DEADLINE, "all that there is is read", async || {
+        let system = status().await;
+        (&system["status"], &system["kafka"]["up"], &system["partitions"])
+            == (&json!("healthy"), &json!(true), &json!({ "up": 6, "known": 6 }))
+    })
+    .await;
+
+    // Somebody reads it: now it is missed.
+    let joins = format!(
+        "WITH life AS (INSERT INTO consumer_lives (boot_id, consumer_id, group_id, topic, session_timeout_ms, poll_interval_ms,
+                              first_beat, last_beat, status)
+                       VALUES (gen_random_uuid(), 'w-0', 'h', '{absent}', 6000, 10000, now(), now(), 'running')
+                       RETURNING boot_id, consumer_id, group_id)
+         INSERT INTO consumer_health (consumer_id, status, last_heartbeat, assigned_partitions, group_id, boot_id, started_at,
+                partition_states)
+         SELECT consumer_id, 'running', clock_timestamp() + interval '1 hour', '{{}}', group_id, boot_id, now(), '[]' FROM life"
+    );
+    client.batch_execute(&joins).await.expect("a heartbeat");
+    let says = format!("topic {absent} cannot be watched: topic {absent} does not exist");
+    wait_until(DEADLINE, "it is missed", async || status().await["summary"] == *says).await;
+}

@@ -1,4 +1,4 @@
-// How long a record takes from its append to its commit, over the last minutes.
+// How long a record takes from its append to its commit, over the last minutes and over all workloads; of each, now.
 
 import uPlot from "uplot";
 import { attribute, byId, h, text } from "../dom";
@@ -12,8 +12,8 @@ interface Lane {
   show: (value: number | null | undefined) => string;
   /** What a second is in which nothing was told. */
   absent: number | null;
-  /** The figure beside it: as in the verdict. */
-  now: (state: State) => number | null | undefined;
+  /** The figure beside it: over everything, and of each workload where there are several. */
+  now: (of: State["metrics"]) => number | null | undefined;
 }
 
 /** Rate and lag are on the timeline, on its axis. */
@@ -27,7 +27,7 @@ const LANES: Lane[] = [
     ],
     show: duration,
     absent: null,
-    now: (state) => state.metrics.latency_mean_ms,
+    now: (metrics) => metrics.latency_mean_ms,
   },
 ];
 
@@ -38,10 +38,11 @@ export function charts(): (model: Model) => void {
   parent.append(h("h2", { id: "charts-title" }, "Latency ", note), spoken);
   const plots = LANES.map((lane) => {
     const latest = h("b");
+    const each = h("ul", { class: "each" });
     const legend = lane.series.length > 1 ? lane.series.map(({ label }) => label).join(", dashed: ") : "";
     const canvas = h("div", { class: "plot", "aria-hidden": "true" });
-    parent.append(h("figure", {}, h("figcaption", {}, h("span", {}, lane.title), h("small", {}, legend), latest), canvas));
-    return { lane, canvas, latest, plot: null as uPlot | null };
+    parent.append(h("figure", {}, h("figcaption", {}, h("span", {}, lane.title), h("small", {}, legend), latest, each), canvas));
+    return { lane, canvas, latest, each, plot: null as uPlot | null };
   });
   let drawn: readonly Point[] | null = null;
   let drawnLength = -1;
@@ -50,7 +51,12 @@ export function charts(): (model: Model) => void {
   return (model) => {
     const look = `${document.documentElement.dataset.theme ?? ""}${matchMedia("(prefers-color-scheme: dark)").matches}`;
     const past = isPast(model);
-    for (const { lane, latest } of plots) text(latest, model.state && !past ? lane.show(lane.now(model.state)) : "");
+    for (const { lane, latest, each } of plots) {
+      text(latest, model.state && !past ? lane.show(lane.now(model.state.metrics)) : "");
+      const workloads = past || !model.state || model.state.workloads.length < 2 ? [] : model.state.workloads;
+      const told = workloads.map(({ topic, current }) => `${topic} ${lane.show(lane.now(current))}`);
+      if (told.join("\n") !== [...each.children].map(({ textContent }) => textContent).join("\n")) each.replaceChildren(...told.map((line) => h("li", {}, line)));
+    }
     const shown = past ? model.points.filter((point) => Date.parse(point.at) <= spokenOf(model)).length : model.points.length;
     text(note, !past ? "last 15 minutes" : shown > 1 ? `up to ${clock(spokenOf(model))}` : "not kept for that instant");
     if (model.points === drawn && look === theme && shown === drawnLength) return;

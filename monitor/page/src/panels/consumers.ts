@@ -1,5 +1,6 @@
-// Consumers in full: what each reads, and how long until its group breaks with it: for want of heartbeats, or of polls.
+// Consumers in full, group by group: what each reads, and how long until its group breaks with it: for want of heartbeats, or of polls.
 
+import type { Mark } from "../colour";
 import { Rows, attribute, byId, cell, h, text } from "../dom";
 import { clock, count, duration, numbers, span } from "../format";
 import { instantOf } from "../instant";
@@ -15,44 +16,79 @@ const SHOWN = 9;
 const LISTED_PARTITIONS = 9;
 
 export function consumers(): (model: Model) => void {
-  const body = h("tbody");
   const note = h("small");
   const section = byId("consumers");
-  section.append(
-    h("h2", { id: "consumers-title" }, "Consumers", note),
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, head("Member"), head("State", "roomy-cell"), head("Reads"), head("Heartbeat, of its session"), head("Poll limit", "roomy-cell"), head("Stored/s", "r roomy-cell"))),
-      body,
-    ),
+  const table = h(
+    "table",
+    {},
+    h("thead", {}, h("tr", {}, head("Member"), head("State", "roomy-cell"), head("Reads"), head("Heartbeat, of its session"), head("Poll limit", "roomy-cell"), head("Stored/s", "r roomy-cell"))),
   );
-  const rows = new Rows<Standing>(body, ({ group_id, consumer_id }) => `${group_id}\n${consumer_id}`, make, () => {});
+  section.append(h("h2", { id: "consumers-title" }, "Consumers", note), table);
+  const bodies = new Map<string, Body>();
 
   return (model) => {
     const all = standings(model);
-    const list = all.length <= SHOWN ? all : [...all].sort((a, b) => trouble(b, model) - trouble(a, model)).slice(0, SHOWN);
-    const { marks } = instantOf(model);
+    const list = all.length <= SHOWN ? all : inTrouble(all, model);
+    const instant = instantOf(model);
     section.hidden = all.length === 0 && !isPast(model);
-    rows.draw(list);
     text(note, noteOf(model, all.length, list.length));
-    list.forEach((standing, i) => {
-      const row = body.children[i];
-      if (!(row instanceof HTMLElement)) return;
-      const mark = marks.get(standing.consumer_id);
-      const chip = cell(row, "chip");
-      text(chip, mark?.short ?? "?");
-      attribute(chip, "data-hue", String(mark?.hue ?? 0));
-      attribute(chip, "data-pattern", String(mark?.pattern ?? 0));
-      text(cell(row, "state"), stateOf(standing));
-      const reads = standing.reads.length > LISTED_PARTITIONS ? `${standing.reads.length} partitions` : numbers(standing.reads);
-      text(cell(row, "reads"), standing.status === "silent" ? `had ${reads}` : reads);
-      beat(row, standing);
-      poll(row, standing);
-      text(cell(row, "stored"), count(standing.storedPerSecond));
-      attribute(row, "class", standing.hot ? "hot" : null);
-    });
+    const groups = [...new Set(list.map(({ group_id }) => group_id))];
+    if (groups.join("\n") !== [...bodies.keys()].join("\n")) {
+      for (const { element } of bodies.values()) element.remove();
+      bodies.clear();
+      for (const group of groups) bodies.set(group, new Body());
+      table.append(...[...bodies.values()].map(({ element }) => element));
+    }
+    for (const [group, body] of bodies) {
+      const topic = instant.groups.find(({ group_id }) => group_id === group)?.topic ?? "";
+      body.draw(groups.length > 1 ? { group, topic } : null, list.filter(({ group_id }) => group_id === group), instant.marks);
+    }
   };
+}
+
+/** A group's members; under its name where there are several groups. */
+class Body {
+  readonly element = h("tbody");
+  private readonly name = h("span");
+  private readonly topic = h("span", { class: "dim small" });
+  private readonly heading = h("tr", { class: "group", hidden: true }, h("th", { scope: "rowgroup", colspan: 6 }, this.name, this.topic));
+  private readonly rows = new Rows<Standing>(this.element, ({ consumer_id }) => consumer_id, make, () => {}, this.heading);
+
+  constructor() {
+    this.element.append(this.heading);
+  }
+
+  draw(named: { group: string; topic: string } | null, list: readonly Standing[], marks: ReadonlyMap<string, Mark>): void {
+    this.heading.hidden = named === null;
+    text(this.name, named?.group ?? "");
+    text(this.topic, named?.topic ?? "");
+    this.rows.draw(list);
+    list.forEach((standing, i) => {
+      const row = this.element.children[i + 1];
+      if (row instanceof HTMLElement) member(row, standing, marks.get(standing.consumer_id));
+    });
+  }
+}
+
+function member(row: HTMLElement, standing: Standing, mark: Mark | undefined): void {
+  const chip = cell(row, "chip");
+  text(chip, mark?.short ?? "?");
+  attribute(chip, "data-hue", String(mark?.hue ?? 0));
+  attribute(chip, "data-pattern", String(mark?.pattern ?? 0));
+  text(cell(row, "state"), stateOf(standing));
+  const reads = standing.reads.length > LISTED_PARTITIONS ? `${standing.reads.length} partitions` : numbers(standing.reads);
+  text(cell(row, "reads"), standing.status === "silent" ? `had ${reads}` : reads);
+  beat(row, standing);
+  poll(row, standing);
+  text(cell(row, "stored"), count(standing.storedPerSecond));
+  attribute(row, "class", standing.hot ? "hot" : null);
+}
+
+/** The first of those in trouble, group by group. */
+function inTrouble(all: readonly Standing[], model: Model): Standing[] {
+  const first = new Set([...all].sort((a, b) => trouble(b, model) - trouble(a, model)).slice(0, SHOWN));
+  const groups = [...new Set(all.map(({ group_id }) => group_id))];
+  return groups.flatMap((group) => [...first].filter(({ group_id }) => group_id === group));
 }
 
 function noteOf(model: Model, all: number, listed: number): string {

@@ -139,10 +139,16 @@ function figures(model: Model): Figure[] {
   return [
     { label: instant.past ? "Unread then" : "Unread now", value: unknown ? "–" : count(dark), note: `of ${counted(instant.held.size, "partition")}`, hot: dark > 0 },
     provenOf(model, at),
-    { label: "Lag", value: unknown ? "–" : count(instant.lag), note: oldest > 0 ? `oldest waits ${duration(oldest)}` : "records wait" },
+    { label: "Lag", value: unknown ? "–" : count(instant.lag), note: oldest > 0 ? `oldest waits ${duration(oldest)}` : `${lagOfEach(model)}records wait` },
     { label: "Stored", value: unknown || instant.rate === null ? "–" : `${count(instant.rate)}/s`, note: instant.past ? "records a second" : `${count(sent)}/s sent` },
     worstOf(model, at),
   ];
+}
+
+/** "12 + 3 ", in the order of the boards, where there are several groups and something waits. */
+function lagOfEach(model: Model): string {
+  const lags = isPast(model) ? [] : (model.state?.workloads ?? []).map(({ current }) => current.lag_records ?? null);
+  return lags.length < 2 || lags.every((lag) => lag === 0) ? "" : `${lags.map(count).join(" + ")} `;
 }
 
 /** What the last drill's `consumer verify` said. */

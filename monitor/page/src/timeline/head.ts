@@ -31,7 +31,9 @@ export class Head {
   draw(group: Group, now: GroupNow | undefined, standings: readonly Standing[], instant: Instant): void {
     text(this.name, group.group_id);
     attribute(this.name, "title", `${group.group_id} reads ${group.topic}`);
-    text(this.facts, facts(group, now, standings, instant));
+    const said = facts(group, now, standings, instant);
+    text(this.facts, said);
+    attribute(this.facts, "title", said);
     const shown = standings.filter(({ status }) => status !== "stopped" && status !== "gone");
     attribute(this.keys, "data-many", shown.length > NAMED ? "" : null);
     this.rows.draw(shown.length > KEYS ? [] : shown.map((standing) => ({ standing, instant })));
@@ -40,7 +42,7 @@ export class Head {
 
 function facts(group: Group, now: GroupNow | undefined, standings: readonly Standing[], instant: Instant): string {
   const here = standings.filter(({ status }) => !["silent", "stopped", "gone", "away"].includes(status)).length;
-  const parts = [counted(group.lanes.length, "partition")];
+  const parts = [group.topic, counted(group.lanes.length, "partition")];
   if (standings.length > 0) parts.push(`${here} of ${counted(standings.length, "member")}`);
   if (now && !instant.past && now.generation >= 0) parts.push(`${now.protocol === "consumer" ? "epoch" : "generation"} ${now.generation}`);
   const session = group.session_timeout_ms ?? now?.session_timeout_ms ?? null;
