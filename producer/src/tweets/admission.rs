@@ -92,7 +92,8 @@ impl Admission {
 }
 
 async fn backlog(store: &Store, inspector: &Inspector, topic: &str) -> Result<u64, String> {
-    let log = inspector.survey(topic).await.map_err(|error| error.to_string())?;
+    let survey = inspector.survey(&[topic]).await.map_err(|error| error.to_string())?;
+    let log = survey.topics.get(topic).ok_or("the brokers did not tell of the topic")?;
     let stored = offsets::all(store, tweets::TARGET).await.map_err(|error| error.chain())?;
     // A partition whose leader does not answer takes no records either.
     let bounds = log.partitions.iter().filter_map(|view| Some((view.partition, view.start?, view.end?)));
