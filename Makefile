@@ -49,11 +49,11 @@ start-monitoring: ## start the monitor of a running stack
 dashboard: ## the monitor's address, opened where there is a desktop
 	@$(stack) dashboard
 
-drill: ## SCENARIO=kill-consumer…: break it on purpose, wait, show the flight report; fails when dark for longer than EXPECT_DARK=8s
-	@$(stack) drill '$(SCENARIO)' '$(EXPECT_DARK)'
+drill: ## SCENARIO=kill-consumer… NAME=feed-worker-1: break it on purpose, wait, show the flight report; fails when dark for longer than EXPECT_DARK=8s
+	@$(stack) drill '$(SCENARIO)' '$(EXPECT_DARK)' '$(NAME)'
 
-verify: ## was any reading lost or stored twice?
-	@$(stack) consumer verify
+verify: ## was any reading or tweet lost or stored twice?
+	@$(stack) verify
 
 screenshots: ## kill one of each kind on the running stack, look at the page each time, verify at the end
 	@deploy/prerequisites --tests

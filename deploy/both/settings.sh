@@ -15,7 +15,8 @@ saved=$data/settings
 brokers=(kafka1 kafka2 kafka3)
 producers=(temperature-sensor pressure-sensor vibration-sensor)
 consumers=(sensor-consumer-1 sensor-consumer-2 sensor-consumer-3)
-programs=(monitoring "${consumers[@]}" "${producers[@]}")
+workers=(feed-worker-0 feed-worker-1 feed-worker-2 feed-worker-3)
+programs=(monitoring "${consumers[@]}" "${workers[@]}" "${producers[@]}")
 names=("${brokers[@]}" postgres "${programs[@]}")
 
 # Name, default; each stack adds its own. A name that ends in _PORT is checked before the start.
@@ -24,6 +25,7 @@ settings=(
     POSTGRES_PORT 25432 POSTGRES_PASSWORD factory_password
     MONITORING_HOST 127.0.0.1 MONITORING_PORT 5000
     SENSOR_CONSUMER_1_PORT 9111 SENSOR_CONSUMER_2_PORT 9112 SENSOR_CONSUMER_3_PORT 9113
+    FEED_WORKER_0_PORT 9130 FEED_WORKER_1_PORT 9131 FEED_WORKER_2_PORT 9132 FEED_WORKER_3_PORT 9133
     TEMPERATURE_SENSOR_PORT 9121 PRESSURE_SENSOR_PORT 9122 VIBRATION_SENSOR_PORT 9123
     SENSORS 20 SENSOR_RATE 50
     GROUP_PROTOCOL "" GROUP_ASSIGNOR "" STATIC_MEMBERSHIP "" # empty: what the consumer takes

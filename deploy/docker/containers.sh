@@ -135,7 +135,10 @@ stop_all() {
     fi
     load_settings saved
     export COMPOSE_PROFILES=prometheus,grafana
-    say stop "producers, consumers, monitoring"
+    # Producers first: what they have sent can still be stored.
+    say stop "producers"
+    compose_quietly stop "${producers[@]}" || compose_failed "not everything stops"
+    say stop "consumers, monitoring"
     compose_quietly stop "${programs[@]}" || compose_failed "not everything stops"
     say stop "brokers, postgres"
     compose_quietly down || compose_failed "not everything stops"
