@@ -10,6 +10,7 @@
 //! ARCHITECTURE.md has the state machines and, for each interleaving, the rule that stops it.
 
 pub mod alarming;
+mod audiences;
 pub mod buffer;
 pub mod claims;
 pub mod duty;

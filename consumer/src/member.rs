@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use configuration::Effective;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, Tasks, exit};
+use opentelemetry::metrics::Meter;
 use store::batch::{Author, Target};
 use store::consumer_health::Terms;
 use store::{Store, schema_version};
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::reader::{Encode, End, Parts, Reader};
 use crate::status::Status;
 use crate::upkeep;
-use crate::writer::{Condition, Writer};
+use crate::writer::{Condition, Watch, Writer};
 use crate::{gauges, group};
 
 /// The whole stop: drain, commit, leave, close.
@@ -39,7 +40,13 @@ pub struct Workload {
     pub encode: Encode,
     /// Where rows go.
     pub target: Target,
+    /// What its processes do besides.
+    pub beside: Option<Beside>,
 }
+
+/// Starts what a process of the workload does besides storing batches, and gives what watches them. `id` is the process's
+/// name.
+pub type Beside = fn(id: &str, store: &Store, meter: &Meter, tasks: &mut Tasks) -> Box<dyn Watch>;
 
 /// Options of a member. Names are of the workload of sensors; that of tweets has its own.
 #[derive(Clone, Debug, clap::Args)]
@@ -108,7 +115,7 @@ pub async fn run(workload: Workload, options: Options, settings: Option<&Effecti
 type Failure = (u8, String);
 
 async fn start(workload: Workload, options: Options, settings: Option<&Effective>) -> Result<End, Failure> {
-    let Workload { encode, target } = workload;
+    let Workload { encode, target, beside } = workload;
     let usage = |message: String| (exit::USAGE, message);
     let unavailable = |message: String| (exit::UNAVAILABLE, message);
     let metrics_of_process = telemetry::init("consumer", &options.logs).map_err(|e| usage(e.to_string()))?;
@@ -178,6 +185,7 @@ async fn start(workload: Workload, options: Options, settings: Option<&Effective
     let (log_ends, ends_status) = (Arc::clone(&inspector), Arc::clone(&status));
     let ends_topic = options.topic.clone();
     tasks.spawn("log-ends", |stop| watch_log_ends(log_ends, ends_topic, ends_status, stop));
+    let watch = beside.map(|beside| beside(&options.id, &store, &meter, &mut tasks));
     let writer = Writer {
         store: store.clone(),
         target,
@@ -189,6 +197,7 @@ async fn start(workload: Workload, options: Options, settings: Option<&Effective
         condition,
         topic_ids: Arc::clone(&topic_ids),
         metrics: metrics.clone(),
+        watch,
     };
     tasks.spawn("writer", |stop| writer.run(stop));
     let claims = Claims {

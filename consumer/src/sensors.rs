@@ -10,7 +10,7 @@ use store::sensor_readings::{BATCH, encode_row};
 use crate::member::Workload;
 
 /// What `consumer sensors` does.
-pub const WORKLOAD: Workload = Workload { encode, target: BATCH };
+pub const WORKLOAD: Workload = Workload { encode, target: BATCH, beside: None };
 
 /// Decodes a reading, appends its row, and says what it means to alarms.
 fn encode<'p>(

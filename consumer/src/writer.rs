@@ -21,7 +21,7 @@ use kafka::Inspector;
 use lifecycle::Shutdown;
 use resilience::Backoff;
 use schema::Fault;
-use store::batch::{Author, BatchWriter, Outcome, Part, Target};
+use store::batch::{Author, BatchWriter, Done, Outcome, Part, Target};
 use store::{Backend, Error, Store};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -164,6 +164,14 @@ pub struct Writer {
     pub topic_ids: Arc<std::sync::Mutex<BTreeMap<i32, Uuid>>>,
     /// Counters.
     pub metrics: Metrics,
+    /// The workload's own counters.
+    pub watch: Option<Box<dyn Watch>>,
+}
+
+/// What a workload counts besides what every member does.
+pub trait Watch: Send + Sync {
+    /// A batch was committed, and what followed from its rows; `took` is the duration of its transaction.
+    fn stored(&self, parts: &[Part], done: &Done, took: Duration);
 }
 
 /// How a batch was left.
@@ -255,7 +263,10 @@ impl Writer {
             };
             self.metrics.batch_seconds.record(began.elapsed().as_secs_f64(), &[]);
             match outcome {
-                Outcome::Stored => {
+                Outcome::Stored(done) => {
+                    if let Some(watch) = &self.watch {
+                        watch.stored(&batch, &done, began.elapsed());
+                    }
                     self.stored(session, parts, refusals).await;
                     return End::Settled;
                 }

@@ -57,7 +57,7 @@ async fn a_record_that_panics_the_decoder_becomes_a_letter_among_its_neighbours(
     let line = ["consumer", "--id", "panicking", "--http-addr", "127.0.0.1:0", "--topic", &topic, "--group", &group];
     let places = ["--data-dir", &dir, "--kafka-brokers", &services.brokers, "--database-url", &services.database_url];
     let line = CommandLine::try_parse_from(line.into_iter().chain(places)).expect("a command line");
-    let workload = Workload { encode: panicking, target: BATCH };
+    let workload = Workload { encode: panicking, target: BATCH, beside: None };
     let member = tokio::spawn(member::run(workload, line.options, None));
 
     wait_until(DEADLINE, "every record is a row or a letter", async || {

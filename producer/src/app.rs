@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use lifecycle::{Readiness, Shutdown, TaskError, Tasks, exit};
 use resilience::Backoff;
-use schema::topics;
+use schema::topics::{self, Topic};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -20,6 +20,7 @@ use crate::{
     publisher::{self, Publisher},
     setup::{Setup, Source},
     tally::{Counts, Tally},
+    tweets::posting,
 };
 
 /// For what a stop does besides waiting for acknowledgements.
@@ -68,7 +69,9 @@ impl Report {
 #[must_use]
 pub fn failure_code(failure: &anyhow::Error) -> u8 {
     match failure.downcast_ref() {
-        Some(TaskError::Failed { source, .. }) if source.is::<publisher::Error>() => exit::TEMPORARY,
+        Some(TaskError::Failed { source, .. }) if source.is::<publisher::Error>() || source.is::<posting::Fatal>() => {
+            exit::TEMPORARY
+        }
         Some(TaskError::Failed { source, .. }) if source.is::<kafka::admin::Error>() => exit::UNAVAILABLE,
         Some(_) => exit::SOFTWARE,
         None => exit::UNAVAILABLE,
@@ -159,7 +162,7 @@ impl Events {
     async fn run(self, shutdown: Shutdown, stop: Shutdown) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         tokio::select! {
             () = stop.requested() => return Ok(()),
-            made = ensure_topic(&self.kafka, &self.producer_id) => made?,
+            made = ensure_topic(&self.kafka, &self.producer_id, topics::SENSOR_READINGS) => made?,
         }
         let mut publisher =
             Publisher::new(&self.kafka, &self.producer_id, self.run_id, Arc::clone(&self.tally), self.seen)?;
@@ -177,12 +180,16 @@ impl Events {
 }
 
 /// Tries for as long as the brokers are away or too few.
-async fn ensure_topic(kafka: &kafka::Options, client_id: &str) -> Result<(), kafka::admin::Error> {
+pub(crate) async fn ensure_topic(
+    kafka: &kafka::Options,
+    client_id: &str,
+    topic: Topic,
+) -> Result<(), kafka::admin::Error> {
     let mut backoff =
         Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).expect("0.2 s is shorter than 5 s");
     let mut told = false;
     loop {
-        match kafka::admin::ensure_topics(kafka, client_id, &[topics::SENSOR_READINGS]).await {
+        match kafka::admin::ensure_topics(kafka, client_id, &[topic]).await {
             Ok(made) => {
                 for topic in made {
                     info!(topic, "made");

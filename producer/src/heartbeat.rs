@@ -39,6 +39,20 @@ pub struct Identity {
     pub target_rate: Option<f64>,
 }
 
+impl Identity {
+    /// A start of this process, now, that aims at no rate.
+    #[must_use]
+    pub fn new(producer_id: String, produces: &str) -> Self {
+        Self {
+            producer_id,
+            sensor_type: produces.to_owned(),
+            run_id: Uuid::now_v7(),
+            started_at: Timestamp::now(),
+            target_rate: None,
+        }
+    }
+}
+
 /// Writes the row.
 pub struct Heartbeat {
     /// The database.

@@ -29,3 +29,4 @@ pub mod setup;
 pub mod simulation;
 pub mod speed;
 pub mod tally;
+pub mod tweets;

@@ -1,9 +1,15 @@
-//! `producer`: a simulated plant, a replayed recording or lines of JSON, into Kafka.
+//! `producer`: a simulated plant, a replayed recording or lines of JSON, into Kafka; and the API of the tweet feed.
 
 use std::process::ExitCode;
 
+use configuration::Effective;
 use lifecycle::exit;
-use producer::{app, options::Options, setup::Setup};
+use producer::{
+    app,
+    options::{Command, Options, Tweets},
+    setup::{Refused, Setup},
+    tweets,
+};
 use tracing::{error, info};
 
 fn main() -> ExitCode {
@@ -11,7 +17,17 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refuse_command_line(&error),
     };
-    let setup = match Setup::new(options.command) {
+    match options.command {
+        Command::Sensor(sensor) => produce(Setup::sensor(sensor), &settings),
+        Command::Replay(replay) => produce(Setup::replay(replay), &settings),
+        Command::Pipe(pipe) => produce(Setup::pipe(pipe), &settings),
+        Command::Tweets(tweets) => serve(tweets, &settings),
+    }
+}
+
+/// Sends the events of a source.
+fn produce(setup: Result<Setup, Refused>, settings: &Effective) -> ExitCode {
+    let setup = match setup {
         Ok(setup) => setup,
         Err(refused) => {
             eprintln!("producer: {:#}", refused.error);
@@ -31,11 +47,21 @@ fn main() -> ExitCode {
             }
             report.exit_code().into()
         }
-        Err(failure) => {
-            error!(error = format!("{failure:#}"), "ended in failure");
-            app::failure_code(&failure).into()
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+/// Serves the API of the tweet feed.
+fn serve(options: Tweets, settings: &Effective) -> ExitCode {
+    match tweets::run(options, settings) {
+        Ok(()) => exit::OK.into(),
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &anyhow::Error) -> ExitCode {
+    error!(error = format!("{failure:#}"), "ended in failure");
+    app::failure_code(failure).into()
 }
 
 /// Help and version are answers; anything else that the command line cannot be is a usage error.

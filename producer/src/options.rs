@@ -1,9 +1,10 @@
 //! The command line and the environment of `producer`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use schema::SensorType;
+use schema::topics::TWEETS;
 
 use crate::{pipe::OnError, plant::Profile, speed::Speed};
 
@@ -47,6 +48,8 @@ pub enum Command {
     Replay(Replay),
     /// Read readings from standard input, a JSON object a line, every line exactly one event
     Pipe(Pipe),
+    /// Serve the HTTP API of the tweet feed: users, follows, tweets, feeds
+    Tweets(Tweets),
 }
 
 /// `producer sensor`
@@ -109,6 +112,47 @@ pub struct Pipe {
     /// What every command needs
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `producer tweets`
+#[derive(Debug, Args)]
+pub struct Tweets {
+    /// Name of this process
+    #[arg(long, env = "PRODUCER_ID", default_value = "tweet-api", value_parser = name)]
+    pub id: String,
+    /// Address to serve on; port 0 takes a free one, which the log names
+    #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:8005")]
+    pub http_addr: SocketAddr,
+    /// The topic
+    #[arg(long, env = "TWEET_TOPIC", default_value = TWEETS.name)]
+    pub topic: String,
+    /// Requests a second that one user may make
+    #[arg(long, env = "TWEET_USER_RATE", default_value = "100")]
+    pub user_rate: NonZeroU32,
+    /// Requests at once that one user may make after a pause
+    #[arg(long, env = "TWEET_USER_BURST", default_value = "200")]
+    pub user_burst: NonZeroU32,
+    /// Requests a second in all
+    #[arg(long, env = "TWEET_RATE", default_value = "2000")]
+    pub rate: NonZeroU32,
+    /// Requests at once in all
+    #[arg(long, env = "TWEET_BURST", default_value = "4000")]
+    pub burst: NonZeroU32,
+    /// Tweets are refused (503) while more wait for the workers than this
+    #[arg(long, env = "TWEET_BACKLOG_REFUSE", default_value_t = 100_000)]
+    pub backlog_refuse: u64,
+    /// And taken again when fewer wait than this
+    #[arg(long, env = "TWEET_BACKLOG_TAKE", default_value_t = 90_000)]
+    pub backlog_take: u64,
+    /// The brokers
+    #[command(flatten)]
+    pub kafka: kafka::Options,
+    /// Users, follows and feeds
+    #[command(flatten)]
+    pub store: store::Options,
+    /// Log lines
+    #[command(flatten)]
+    pub telemetry: telemetry::Options,
 }
 
 /// The plants that can be simulated.

@@ -6,7 +6,7 @@
 //!                            tally <── poll thread <── delivery reports, statistics
 //! ```
 
-mod client;
+pub(crate) mod client;
 
 use std::{sync::Arc, time::Duration};
 
@@ -91,7 +91,7 @@ impl Publisher {
         tally: Arc<Tally>,
         seen: Arc<LastSeen>,
     ) -> Result<Self, Error> {
-        let client = client::start(kafka, producer_id, Context::new(Arc::clone(&tally), seen));
+        let client = client::start(kafka, producer_id, Context::new(Arc::clone(&tally), seen), &[]);
         Ok(Self {
             client: client.map_err(Error::Client)?,
             producer_id: producer_id.to_owned(),

@@ -4,16 +4,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use jiff::Timestamp;
 use lifecycle::exit;
 use schema::SensorType;
 use store::Store;
 use telemetry::Metrics;
-use uuid::Uuid;
 
 use crate::{
     heartbeat::Identity,
-    options::{self, Command, Common},
+    options::{self, Common},
     pace::Pace,
     pipe::{Input, Pipe},
     plant::Plant,
@@ -88,19 +86,11 @@ impl From<anyhow::Error> for Refused {
 }
 
 impl Setup {
-    /// Reads files and checks values; connects to nothing.
+    /// A simulated plant; checks values, connects to nothing.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn new(command: Command) -> Result<Self, Refused> {
-        Ok(match command {
-            Command::Sensor(sensor) => Self::sensor(sensor)?,
-            Command::Replay(replay) => Self::replay(replay)?,
-            Command::Pipe(pipe) => Self::pipe(pipe)?,
-        })
-    }
-
-    fn sensor(options: options::Sensor) -> anyhow::Result<Self> {
+    pub fn sensor(options: options::Sensor) -> Result<Self, Refused> {
         let profile = options.kind.profile();
         let sensor_type = profile.sensor_type;
         let plant = Plant::new(profile, &options.id, options.sensors, options.seed);
@@ -109,10 +99,14 @@ impl Setup {
         let mut common = options.common;
         // Every long-running program can be asked how it is.
         common.http_addr.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self::of(Source::Simulation(Simulation { plant, pace }), identity, common)
+        Ok(Self::of(Source::Simulation(Simulation { plant, pace }), identity, common)?)
     }
 
-    fn replay(options: options::Replay) -> anyhow::Result<Self> {
+    /// A recording, which is read; connects to nothing.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the file or the values.
+    pub fn replay(options: options::Replay) -> Result<Self, Refused> {
         let rows = recording::read(&options.file).with_context(|| options.file.display().to_string())?;
         let replay = Replay {
             rows,
@@ -122,13 +116,17 @@ impl Setup {
             unit: options.unit,
         };
         let identity = identity(options.id, options.sensor_type, None);
-        Self::of(Source::Replay(replay), identity, options.common)
+        Ok(Self::of(Source::Replay(replay), identity, options.common)?)
     }
 
-    fn pipe(options: options::Pipe) -> anyhow::Result<Self> {
+    /// Standard input; checks values, connects to nothing.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn pipe(options: options::Pipe) -> Result<Self, Refused> {
         let pipe = Pipe { on_error: options.on_error, input: Arc::default() };
         let identity = identity(options.id, SensorType::Other, None);
-        Self::of(Source::Pipe(pipe), identity, options.common)
+        Ok(Self::of(Source::Pipe(pipe), identity, options.common)?)
     }
 
     fn of(source: Source, identity: Identity, common: Common) -> anyhow::Result<Self> {
@@ -151,11 +149,5 @@ impl Setup {
 }
 
 fn identity(producer_id: String, sensor_type: SensorType, target_rate: Option<f64>) -> Identity {
-    Identity {
-        producer_id,
-        sensor_type: sensor_type.to_string(),
-        run_id: Uuid::now_v7(),
-        started_at: Timestamp::now(),
-        target_rate,
-    }
+    Identity { target_rate, ..Identity::new(producer_id, &sensor_type.to_string()) }
 }

@@ -1,4 +1,4 @@
-//! A record's value: JSON that has exactly the shape of its event, or the reason why not.
+//! A record's value, or a request's body: JSON that has exactly the shape that it should, or the reason why not.
 //!
 //! The straight path is one strict pass. Only when it fails are the bytes looked at again, to
 //! name the fault as exactly as a person would: bad records are rare, so that path may cost.
@@ -11,11 +11,11 @@ use crate::{Fault, ReasonCode};
 /// Longest encoded event, in bytes. A longer record is a dead letter ([`ReasonCode::Oversized`]).
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 
-/// Decodes the value strictly as a `T` of this version.
+/// Decodes the value strictly as a `T`; of this version, where it has versions.
 ///
 /// # Errors
 /// The [`Fault`] that the record's dead letter carries. Never panics for any bytes (property test).
-pub(crate) fn decode<'a, T: Deserialize<'a>>(payload: Option<&'a [u8]>, version: u16) -> Result<T, Fault> {
+pub fn decode<'a, T: Deserialize<'a>>(payload: Option<&'a [u8]>, version: Option<u16>) -> Result<T, Fault> {
     let bytes = payload.ok_or_else(|| Fault::new(ReasonCode::Tombstone, None, "the record has no value"))?;
     if bytes.is_empty() {
         return Err(Fault::new(ReasonCode::Empty, None, "the value has no bytes"));
@@ -54,7 +54,7 @@ pub(crate) fn check_text(field: &str, text: &str, most: usize) -> Result<(), Fau
 }
 
 /// Names the fault of a text that the strict pass refused with `error`.
-fn diagnose<'a, T: Deserialize<'a>>(json: &'a str, known: u16, error: &serde_json::Error) -> Fault {
+fn diagnose<'a, T: Deserialize<'a>>(json: &'a str, known: Option<u16>, error: &serde_json::Error) -> Fault {
     let message = error.to_string();
     if message.starts_with("recursion limit exceeded") {
         return Fault::new(ReasonCode::NestedTooDeep, None, "nested deeper than 128 levels");
@@ -66,7 +66,8 @@ fn diagnose<'a, T: Deserialize<'a>>(json: &'a str, known: u16, error: &serde_jso
         return Fault::new(ReasonCode::InvalidJson, None, message);
     }
     // Another version may have other fields: its number explains more than the first odd field.
-    if let Some(version) = version_of(json).filter(|version| *version != u64::from(known)) {
+    if let Some((version, known)) = version_of(json).zip(known).filter(|(version, known)| *version != u64::from(*known))
+    {
         return unknown_version(version, known);
     }
     let quoted = || message.split('`').nth(1).map(str::to_owned);

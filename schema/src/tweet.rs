@@ -54,7 +54,7 @@ impl Tweet<'_> {
 /// # Errors
 /// The [`Fault`] that the record's dead letter carries.
 pub fn decode(payload: Option<&[u8]>) -> Result<Tweet<'_>, Fault> {
-    let tweet: Tweet<'_> = record::decode(payload, VERSION)?;
+    let tweet: Tweet<'_> = record::decode(payload, Some(VERSION))?;
     if tweet.version != VERSION {
         return Err(unknown_version(u64::from(tweet.version), VERSION));
     }

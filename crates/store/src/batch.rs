@@ -93,9 +93,13 @@ pub struct Target {
     /// From a record's value to its row.
     pub encode: Encode,
     /// What follows from the rows in the same transaction: statements in their order, each with the parts that have rows as
-    /// `$1` log ids, `$2` partitions, `$3` first offsets and `$4` next offsets.
+    /// `$1` log ids, `$2` partitions, `$3` first offsets and `$4` next offsets. What one returns says what it did and how
+    /// often ([`Done`]).
     pub then: &'static [&'static str],
 }
+
+/// What followed from a batch's rows, and how often.
+pub type Done = Vec<(String, u64)>;
 
 /// Everything that batches are stored as.
 pub const TARGETS: [&Target; 2] = [&crate::sensor_readings::BATCH, &crate::tweets::BATCH];
@@ -113,7 +117,7 @@ pub fn target(name: &str) -> Result<&'static Target> {
 #[derive(Debug)]
 pub enum Outcome<V> {
     /// Committed.
-    Stored,
+    Stored(Done),
     /// Not committed: these partitions are not ours (any more), or not at the expected offset.
     StaleOwner {
         /// The refused ones.
@@ -193,8 +197,8 @@ impl BatchWriter {
         let run = self.run(author, parts, veto);
         match tokio::time::timeout(DEADLINE, run).await {
             Err(_) => Outcome::Lost(Error::TimedOut { doing: "storing a batch", seconds: DEADLINE.as_secs() }),
-            Ok(Ok(None)) => Outcome::Stored,
-            Ok(Ok(Some(veto))) => self.rolled_back(Outcome::Vetoed(veto)).await,
+            Ok(Ok(Ok(done))) => Outcome::Stored(done),
+            Ok(Ok(Err(veto))) => self.rolled_back(Outcome::Vetoed(veto)).await,
             Ok(Err(failure)) => self.explain(failure).await,
         }
     }

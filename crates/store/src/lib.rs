@@ -8,7 +8,7 @@
 //! claim      taking a partition                            batch           storing a batch behind the fence
 //! grants     what the monitor's roles may do
 //! sensor_readings, tweets, dead_letters, journal, consumer_health, producer_health, offsets, retention, verify
-//! users, feeds: who follows whom, and what they read
+//! users, posts, feeds: who follows whom, what they post, and what they read
 //! throughput, event_stream: what the live view reads          alarms  what is wrong, and what was decided about it
 //! ```
 //!
@@ -30,6 +30,7 @@ pub mod grants;
 pub mod journal;
 pub mod migrate;
 pub mod offsets;
+pub mod posts;
 pub mod producer_health;
 pub mod retention;
 pub mod schema_version;

@@ -1,7 +1,9 @@
 //! Tweets: the rows of their records, and the feeds that they go into.
 //!
 //! ```text
-//! COPY tweet_records ─> lock the authors ─> tweets, those not stored yet ─> feed_items of their audiences
+//! COPY tweet_records ─> lock the authors ─> tweets, those not stored yet ─┬─> feed_items of their audiences
+//!                                                                        ├─> feed_tasks, for larger ones
+//!                                                                        └─> marked to be pulled, for the largest
 //! ```
 //!
 //! The lock comes in a statement of its own: a statement sees what was committed when it began, so that the one behind
@@ -48,21 +50,34 @@ const LOCK_AUTHORS: &str = concat!(
 );
 
 const FAN_OUT: &str = concat!(
-    "WITH record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
+    "WITH settings AS MATERIALIZED (SELECT * FROM feed_settings), \
+     record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
     records!(),
     ") AS record ORDER BY tweet_id, kafka_offset), \
      stored AS ( \
-         INSERT INTO tweets AS t (tweet_id, author_id, created_at, content, stored_at, audience_version) \
-         SELECT r.tweet_id, r.author_id, r.event_time, r.content, now(), coalesce(u.audience_version, 0) \
-           FROM record r LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
+         INSERT INTO tweets AS t (tweet_id, author_id, created_at, content, stored_at, audience_version, audience, pulled) \
+         SELECT r.tweet_id, r.author_id, r.event_time, r.content, now(), coalesce(u.audience_version, 0), \
+                coalesce(u.followers, 0), \
+                coalesce(u.followers, 0) > s.pull_above OR r.event_time < now() - s.expire_after \
+           FROM record r CROSS JOIN settings s LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
          ON CONFLICT (tweet_id) DO UPDATE SET content = EXCLUDED.content, stored_at = EXCLUDED.stored_at, \
-                audience_version = EXCLUDED.audience_version \
+                audience_version = EXCLUDED.audience_version, audience = EXCLUDED.audience, pulled = EXCLUDED.pulled \
              WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id \
-         RETURNING t.tweet_id, t.author_id, t.audience_version, t.deleted_at) \
-     INSERT INTO feed_items (user_id, tweet_id, author_id) \
-     SELECT f.follower_id, s.tweet_id, s.author_id \
-       FROM stored s JOIN follows f ON f.followed_id = s.author_id AND f.version <= s.audience_version \
-      WHERE s.deleted_at IS NULL ON CONFLICT (user_id, tweet_id) DO NOTHING"
+         RETURNING t.tweet_id, t.author_id, t.created_at, t.audience_version, t.audience, t.pulled, t.deleted_at), \
+     live AS (SELECT t.*, t.audience > s.range_above AS ranged, t.audience > s.pull_above AS popular \
+           FROM stored t CROSS JOIN settings s WHERE t.deleted_at IS NULL), \
+     task AS ( \
+         INSERT INTO feed_tasks (tweet_id, author_id, audience_version) \
+         SELECT tweet_id, author_id, audience_version FROM live WHERE ranged AND NOT pulled), \
+     written AS ( \
+         INSERT INTO feed_items (user_id, tweet_id, author_id) \
+         SELECT f.follower_id, t.tweet_id, t.author_id \
+           FROM live t JOIN follows f ON f.followed_id = t.author_id AND f.version <= t.audience_version \
+          WHERE NOT (t.ranged OR t.pulled) ON CONFLICT (user_id, tweet_id) DO NOTHING RETURNING user_id, tweet_id), \
+     look AS ( \
+         INSERT INTO feed_trims (user_id) SELECT user_id FROM written WHERE feed_look_is_due(user_id, tweet_id)) \
+     SELECT 'delivered', count(*) FROM written \
+     UNION ALL SELECT CASE WHEN popular THEN 'pulled' ELSE 'expired' END, count(*) FROM live WHERE pulled GROUP BY 1"
 );
 
 /// Appends one row.

@@ -104,6 +104,7 @@ pub async fn follow(store: &Store, follower: i64, followed: i64) -> Result<Follo
          SELECT f.follower_id, t.tweet_id, t.author_id FROM follows f \
            JOIN tweets t ON t.author_id = f.followed_id AND t.tweet_id >= f.since_id \
           WHERE f.followed_id = $1 AND f.follower_id = $2 AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL \
+            AND NOT t.pulled \
          ON CONFLICT DO NOTHING";
     let followed_author =
         "UPDATE users SET audience_version = audience_version + 1, followers = followers + 1 WHERE user_id = $1";
@@ -144,6 +145,37 @@ pub async fn unfollow(store: &Store, follower: i64, followed: i64) -> Result<boo
     transaction.execute(items, &[&followed, &follower]).await.map_err(Error::doing(DOING))?;
     transaction.commit().await.map_err(Error::doing(DOING))?;
     Ok(true)
+}
+
+/// Who is asked for: the followers of a user, or whom they follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Those who follow them.
+    Followers,
+    /// Those whom they follow.
+    Following,
+}
+
+/// Users on one side of `user`, ascending by number, above `after`, at most `limit`: number and name.
+///
+/// # Errors
+/// Transient ones.
+pub async fn connected(store: &Store, user: i64, side: Side, after: i64, limit: i64) -> Result<Vec<(i64, String)>> {
+    const DOING: &str = "listing follows";
+    let statement = match side {
+        Side::Followers => {
+            "SELECT u.user_id, u.username FROM follows f JOIN users u ON u.user_id = f.follower_id \
+              WHERE f.followed_id = $1 AND f.follower_id > $2 ORDER BY f.follower_id LIMIT $3"
+        }
+        Side::Following => {
+            "SELECT u.user_id, u.username FROM follows f JOIN users u ON u.user_id = f.followed_id \
+              WHERE f.follower_id = $1 AND f.followed_id > $2 ORDER BY f.followed_id LIMIT $3"
+        }
+    };
+    let client = store.pooled().await?;
+    let statement = client.prepare_cached(statement).await.map_err(Error::doing(DOING))?;
+    let rows = client.query(&statement, &[&user, &after, &limit]).await.map_err(Error::doing(DOING))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Takes the two rows in the order in which everybody takes them; the one that is not there.

@@ -97,7 +97,7 @@ impl World {
             transitions,
         };
         let outcome = self.writer.store(&self.author, &[part], std::future::ready(None::<()>)).await;
-        if matches!(outcome, Outcome::Stored) {
+        if matches!(outcome, Outcome::Stored(_)) {
             self.next = next;
         }
         outcome
@@ -105,7 +105,7 @@ impl World {
 
     async fn stored(&mut self, events: &[(&'static str, Option<&'static str>)]) -> Result<String> {
         let outcome = self.store(events).await;
-        anyhow::ensure!(matches!(outcome, Outcome::Stored), "{outcome:?}");
+        anyhow::ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
         self.state().await
     }
 

@@ -83,13 +83,13 @@ impl World {
         let part = part(self.log_id, self.claim, self.next, tweets, &self.author.consumer_id);
         let next = part.next;
         let outcome: Outcome<()> = self.writer.store(&self.author, &[part], std::future::ready(None)).await;
-        ensure!(matches!(outcome, Outcome::Stored), "{outcome:?}");
+        ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
         self.next = next;
         Ok(())
     }
 
     async fn feed(&self, reader: i64) -> Result<Vec<i64>> {
-        let page = feeds::page(&self.store, reader, i64::MAX, 1_000).await?;
+        let page = feeds::page(&self.store, reader, i64::MAX, 1_000).await?.context("the reader")?;
         Ok(page.into_iter().map(|item| item.tweet_id).collect())
     }
 
@@ -171,7 +171,7 @@ async fn a_follow_and_a_tweet_that_meet_have_one_result() -> Result<()> {
     let (stored, followed) =
         tokio::join!(async { writer.store::<()>(author, &[part], std::future::ready(None)).await }, waiting);
     followed?;
-    ensure!(matches!(stored, Outcome::Stored), "{stored:?}");
+    ensure!(matches!(stored, Outcome::Stored(_)), "{stored:?}");
     assert_eq!(world.feed(bob).await?, [1], "the batch saw the follow that it waited for");
 
     // The batch has it, and the follow waits: it finds the tweet stored.

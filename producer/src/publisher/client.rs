@@ -7,10 +7,10 @@ use std::sync::{
 
 use rdkafka::{
     ClientContext, Message, Statistics,
-    config::RDKafkaLogLevel,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::DeliveryResult,
-    producer::{ProducerContext, ThreadedProducer},
+    producer::ProducerContext,
 };
 use tracing::{debug, error, info, warn};
 
@@ -48,21 +48,22 @@ const SETTINGS: [(&str, &str); 17] = [
     ("statistics.interval.ms", "1000"),
 ];
 
-/// Starts the client and its poll thread.
-pub(super) fn start(
+/// Starts a client and its poll thread; `other` settings are for what differs from [`SETTINGS`].
+pub(crate) fn start<P: FromClientConfigAndContext<Context>>(
     kafka: &kafka::Options,
     client_id: &str,
     context: Context,
-) -> KafkaResult<ThreadedProducer<Context>> {
+    other: &[(&str, &str)],
+) -> KafkaResult<P> {
     let mut config = kafka.client(client_id);
-    for (key, value) in SETTINGS {
-        config.set(key, value);
+    for (key, value) in SETTINGS.iter().chain(other) {
+        config.set(*key, *value);
     }
     config.create_with_context(context)
 }
 
 /// Counts what the client reports, on its poll thread.
-pub(super) struct Context {
+pub(crate) struct Context {
     tally: Arc<Tally>,
     seen: Arc<LastSeen>,
     /// Whether the last delivery report was a failure, so that a streak is one log line.
@@ -70,7 +71,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(tally: Arc<Tally>, seen: Arc<LastSeen>) -> Self {
+    pub(crate) fn new(tally: Arc<Tally>, seen: Arc<LastSeen>) -> Self {
         Self { tally, seen, failing: AtomicBool::new(false) }
     }
 }

@@ -13,7 +13,7 @@ const EVENT_TIME_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_
 /// # Errors
 /// The [`Fault`] that the record's dead letter carries. Never panics for any bytes (property test).
 pub fn decode(payload: Option<&[u8]>) -> Result<SensorReading<'_>, Fault> {
-    let reading = record::decode(payload, VERSION)?;
+    let reading = record::decode(payload, Some(VERSION))?;
     check(&reading)?;
     Ok(reading)
 }

@@ -5,9 +5,9 @@ use std::future::Future;
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::ToSql;
 
-use super::{Author, BatchWriter, Letter, Part};
+use super::{Author, BatchWriter, Done, Letter, Part};
 use crate::copy;
-use crate::producer_health::signed;
+use crate::producer_health::{signed, unsigned};
 
 /// What was being done, and the driver's error.
 pub(super) type Failure = (&'static str, tokio_postgres::Error);
@@ -63,13 +63,13 @@ pub(super) const COPYING: &str = "copying the rows";
 const LETTER_BYTES: usize = 4 * 1024 * 1024;
 
 impl BatchWriter {
-    /// Runs the transaction up to and including COMMIT; `Ok(Some)` is a veto, not rolled back yet.
+    /// Runs the transaction up to and including COMMIT; `Ok(Err)` is a veto, not rolled back yet.
     pub(super) async fn run<V>(
         &self,
         author: &Author,
         parts: &[Part],
         veto: impl Future<Output = Option<V>>,
-    ) -> Result<Option<V>, Failure> {
+    ) -> Result<Result<Done, V>, Failure> {
         let client = &self.session.client;
         let during = |doing| move |error| (doing, error);
         // Not sent together with the fence: behind a BEGIN that failed, the server would run the fence
@@ -79,18 +79,19 @@ impl BatchWriter {
         let rows = async {
             let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
             self.copy_rows(&rows).await.map_err(during(COPYING))?;
-            self.follow(parts).await.map_err(during("storing what follows from the rows"))?;
+            let done = self.follow(parts).await.map_err(during("storing what follows from the rows"))?;
             self.letters(author, parts).await.map_err(during("storing dead letters"))?;
             self.ledger(author, parts).await.map_err(during("writing the ledger"))?;
-            self.alarms(author, parts).await.map_err(during("storing alarms"))
+            self.alarms(author, parts).await.map_err(during("storing alarms"))?;
+            Ok(done)
         };
         let (stored, veto) = tokio::join!(rows, veto);
-        stored?;
-        if veto.is_some() {
-            return Ok(veto);
+        let done = stored?;
+        if let Some(veto) = veto {
+            return Ok(Err(veto));
         }
         client.batch_execute("COMMIT").await.map_err(during("committing a batch"))?;
-        Ok(None)
+        Ok(Ok(done))
     }
 
     async fn fence(&self, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
@@ -110,19 +111,23 @@ impl BatchWriter {
         copy::send(&self.session.client, &self.copy, rows).await
     }
 
-    async fn follow(&self, parts: &[Part]) -> Result<(), tokio_postgres::Error> {
+    async fn follow(&self, parts: &[Part]) -> Result<Done, tokio_postgres::Error> {
         let with_rows: Vec<&Part> = parts.iter().filter(|part| part.row_count > 0).collect();
+        let mut done = Done::new();
         if self.then.is_empty() || with_rows.is_empty() {
-            return Ok(());
+            return Ok(done);
         }
         let log_ids: Vec<i32> = with_rows.iter().map(|p| p.log_id).collect();
         let partitions: Vec<i32> = with_rows.iter().map(|p| p.partition).collect();
         let first: Vec<i64> = with_rows.iter().map(|p| p.expected).collect();
         let next: Vec<i64> = with_rows.iter().map(|p| p.next).collect();
         for statement in &self.then {
-            self.session.client.execute(statement, &[&log_ids, &partitions, &first, &next]).await?;
+            let rows = self.session.client.query(statement, &[&log_ids, &partitions, &first, &next]).await?;
+            if !statement.columns().is_empty() {
+                done.extend(rows.iter().map(|row| (row.get(0), unsigned(row.get(1)))));
+            }
         }
-        Ok(())
+        Ok(done)
     }
 
     async fn letters(&self, author: &Author, parts: &[Part]) -> Result<(), tokio_postgres::Error> {

@@ -16,13 +16,17 @@ const UNSTORED: &str = "
      WHERE t.tweet_id IS NULL";
 
 /// Tweets that somebody who follows their author does not have: those stored behind the follow, and those that it found
-/// and back-filled. No tweet is there twice: the feeds' key.
+/// and back-filled. What is pulled, is below the reader's floor, or is still to be served by a task needs no item. No tweet
+/// is there twice: the feeds' key.
 const UNREAD: &str = "
     SELECT r.log_id, r.kafka_partition, min(r.kafka_offset), t.tweet_id, count(DISTINCT f.follower_id), min(f.follower_id)
       FROM tweets t
       JOIN follows f ON f.followed_id = t.author_id AND (f.version <= t.audience_version OR f.since_id <= t.tweet_id)
+      JOIN users reader ON reader.user_id = f.follower_id AND t.tweet_id > reader.feed_floor
       JOIN tweet_records r ON r.tweet_id = t.tweet_id
-     WHERE t.stored_at IS NOT NULL AND t.deleted_at IS NULL
+      LEFT JOIN feed_tasks k ON k.tweet_id = t.tweet_id
+     WHERE t.stored_at IS NOT NULL AND t.deleted_at IS NULL AND NOT t.pulled
+       AND (k.tweet_id IS NULL OR f.follower_id <= k.after_follower)
        AND NOT EXISTS (SELECT FROM feed_items i WHERE i.user_id = f.follower_id AND i.tweet_id = t.tweet_id)
      GROUP BY 1, 2, 4";
 

@@ -80,7 +80,7 @@ impl World {
     /// Stores `count` offsets in one transaction.
     pub async fn batch(&self, owned: &mut Owned, count: i64, bad: &[i64], gaps: &[(i64, i64)]) -> Result<()> {
         match self.outcome(owned, count, bad, gaps).await {
-            Outcome::Stored => Ok(()),
+            Outcome::Stored(_) => Ok(()),
             other => bail!("the batch was not stored: {other:?}"),
         }
     }
@@ -114,7 +114,7 @@ impl World {
             transitions: Vec::new(),
         };
         let outcome = owned.writer.store(&self.author, &[part], std::future::ready(None::<()>)).await;
-        if matches!(outcome, Outcome::Stored) {
+        if matches!(outcome, Outcome::Stored(_)) {
             owned.next += count;
         }
         outcome
