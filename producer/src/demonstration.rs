@@ -59,10 +59,6 @@ async fn reach(base: &str, connections: usize) -> Result<Api, Refused> {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let code = match error {
-            Error::Busy { .. } | Error::Unanswered { .. } => exit::UNAVAILABLE,
-            Error::Refused { .. } | Error::Strange { .. } => exit::DATA,
-        };
-        Self { code, error: error.into() }
+        Self { code: exit::UNAVAILABLE, error: error.into() }
     }
 }

@@ -179,6 +179,7 @@ async fn a_stop_ends_it_with_what_is_known() {
     process.term().expect("it runs");
     assert_eq!(exit(&process).await, Some(75), "{}", process.output());
     let (posted, output) = (fake.world().tweets.len(), process.output());
+    assert!(output.contains(&format!("delivered  {posted} tweets of {posted} to")), "{output}");
     assert!(
         output.contains("stopped    what follows") && output.contains(&format!("{posted} accepted of 60")),
         "{output}"

@@ -151,6 +151,8 @@ impl Crowd {
         for (author, readers) in followers.iter().enumerate() {
             follows.extend(readers.iter().map(|reader| (users[*reader as usize], users[author])));
         }
+        // By reader: follows of one author, one behind the other, would wait for the author's row.
+        follows.sort_unstable();
         crowd::follows(api, follows.into_iter()).await?;
         Ok(Self { users: users.into(), followers, made_in: began.elapsed() })
     }
@@ -259,7 +261,11 @@ impl fmt::Display for Report {
         writeln!(f, "first try  after due: {}", self.outcome.late)?;
         writeln!(f, "202        after due: {}", self.outcome.answered)?;
         let (visible, feeds, missing) = (self.delivery.visible, self.delivery.feeds, self.delivery.missing.len());
-        writeln!(f, "delivered  {visible} tweets of {} to {feeds} feeds; {missing} not", self.taken)?;
+        write!(f, "delivered  {visible} tweets of {} to {feeds} feeds; {missing} not", self.taken)?;
+        match self.delivery.unasked {
+            0 => writeln!(f)?,
+            unasked => writeln!(f, ", {unasked} were not asked for")?,
+        }
         let (seen, looked) = (self.seen.len(), self.seen.len() + self.unseen);
         writeln!(f, "visible    {seen} of {looked} samples in a follower's feed, after due: {}", self.seen)
     }

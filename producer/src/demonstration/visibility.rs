@@ -16,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The times between two looks are no longer than this part of the time that has passed.
 const RESOLUTION: u32 = 20;
 const ASK_EVERY: Duration = Duration::from_millis(500);
+/// For what can still be asked when somebody wants to stop.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Looks into a reader's feed until the tweet is there; the time from `since` until then. Nothing when it is not there by
 /// `until`, or somebody wants to stop. It may have been there 20 ms earlier, or a twentieth of the time.
@@ -52,18 +54,22 @@ pub struct Delivery {
     pub feeds: u64,
     /// Tweets of which that was not so when they were asked for last.
     pub missing: Vec<Posted>,
+    /// Tweets that were not asked for: there was a stop.
+    pub unasked: u64,
 }
 
-/// Asks for the status of each tweet until all are visible, or it is `until`, or somebody wants to stop.
+/// Asks for the status of each tweet until all are visible, or it is `until`; when somebody wants to stop, once and for some
+/// seconds.
 ///
 /// # Errors
 /// An answer of another shape.
 pub async fn delivery(api: &Api, accepted: Vec<Posted>, until: Instant, stop: &Shutdown) -> Result<Delivery, Error> {
     let mut delivery = Delivery { missing: accepted, ..Delivery::default() };
+    let last_word = Instant::now() + LAST_WORD;
     while !delivery.missing.is_empty() {
         let asked = std::mem::take(&mut delivery.missing);
         let ask = async |posted: Posted| {
-            let answer = match stop.is_requested() {
+            let answer = match stop.is_requested() && Instant::now() > last_word {
                 true => Ok(None),
                 false => api.status(posted.tweet).await.map(Some),
             };
@@ -77,7 +83,8 @@ pub async fn delivery(api: &Api, accepted: Vec<Posted>, until: Instant, stop: &S
                     delivery.feeds += status.delivered;
                 }
                 Err(error @ Error::Strange { .. }) => return Err(error),
-                Ok(_) | Err(_) => delivery.missing.push(posted),
+                Ok(None) => delivery.unasked += 1,
+                Ok(Some(_)) | Err(_) => delivery.missing.push(posted),
             }
         }
         if Instant::now() > until || stop.is_requested() {
