@@ -11,6 +11,9 @@ stack := deploy/stack
 NAME =
 SCENARIO =
 EXPECT_DARK =
+FILE =
+SPEED =
+FLAGS =
 SEEDS = 20
 # Seeds at the same time; each wants a core.
 JOBS = 1
@@ -20,7 +23,7 @@ testkit := cargo run -q -p millrace-testkit --
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify drill clean \
-    test lint bench soak page screenshots services-for-tests
+    test lint bench soak page screenshots feed-demo feed-replay services-for-tests
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -54,6 +57,12 @@ drill: ## SCENARIO=kill-consumer… NAME=feed-worker-1: break it on purpose, wai
 
 verify: ## was any reading or tweet lost or stored twice?
 	@$(stack) verify
+
+feed-demo: ## one tweet of a celebrity into 1,999 feeds: how long? On the running stack
+	@$(stack) feed-demo
+
+feed-replay: ## FILE=Twitter_volume_AAPL.csv SPEED=10x: recorded numbers of tweets as posts; when are they read?
+	@$(stack) feed-replay '$(FILE)' $(if $(SPEED),--speed '$(SPEED)') $(FLAGS)
 
 screenshots: ## kill one of each kind on the running stack, look at the page each time, verify at the end
 	@deploy/prerequisites --tests

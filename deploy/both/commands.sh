@@ -72,12 +72,13 @@ dashboard() {
 whats_next() {
     cat <<NEXT
 
-Everything is up and healthy ($1 s). Readings flow: sensors -> three brokers -> Postgres.
+Everything is up and healthy ($1 s). Readings flow: sensors -> three brokers -> Postgres. Tweets: http://127.0.0.1:$TWEET_API_PORT
 
   make status                       every process, its port and its health
   make kill NAME=kafka2             ${2:-SIGKILL}; or sensor-consumer-1, feed-worker-2, postgres, any other
   make start NAME=kafka2            and back again
   make verify                       was any reading or tweet lost or stored twice?
+  make feed-demo                    one tweet into 1,999 feeds: how long?
   make logs NAME=sensor-consumer-1
   make dashboard                    http://$(monitoring_address):$MONITORING_PORT
   psql $DATABASE_URL
@@ -115,6 +116,8 @@ run_command() {
     consumer) need_stack; consumer "${@:2}" ;;
     verify) need_stack; verify ;;
     drill) need_stack; lock; drill "${2:-}" "${3:-}" "${4:-}" ;;
+    feed-demo) need_stack; feed_demo ;;
+    feed-replay) need_stack; feed_replay "${@:2}" ;;
     is-up) stack_is_up ;;
     *) usage ;;
     esac

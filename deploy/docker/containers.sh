@@ -165,6 +165,21 @@ consumer() {
 # The monitor's commands, beside the one that serves.
 monitor() { docker exec -e "USER=${USER:-unknown}" monitoring monitor "$@"; }
 
+# The demonstrations' client, in a container of its own beside the stack, which sees the recording that it replays.
+feed_client() {
+    local recording=()
+    if [[ -f ${2:-} ]]; then
+        recording=(-v "$2:/recordings/${2##*/}:ro")
+        set -- "$1" "/recordings/${2##*/}" "${@:3}"
+    fi
+    run_compose run --rm --no-deps -T "${recording[@]}" migrate producer "$@" --api http://tweet-api:8005
+}
+
+sql() {
+    docker exec -i postgres psql -X -qAt -v ON_ERROR_STOP=1 \
+        "postgres://factory_user:$POSTGRES_PASSWORD@127.0.0.1:5432/factory_monitoring"
+}
+
 # SIGTERM, and waits until it has ended; stays so until `start_process`.
 stop_process() {
     docker stop "$1" >/dev/null
