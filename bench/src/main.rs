@@ -6,6 +6,7 @@
 //! latency    producer -> row that others can see, at a modest rate
 //! producing  the producer against a bare loop around its client; acknowledgements while a broker is dead
 //! watching   the monitor at rest; fact in Postgres -> pixel
+//! feed       the feed's workers against bare INSERT … SELECT; POST and post-to-visible; the API against bare Kafka
 //! history    a month of rebalances, generated: what each question about it costs
 //! detector   the alarms' detector on NAB's labelled recordings, next to a plain z-score
 //! ```
@@ -15,6 +16,7 @@
 
 mod cost;
 mod detector;
+mod feed;
 mod history;
 mod ingest;
 mod latency;
@@ -54,6 +56,8 @@ enum Command {
     Producing(producing::Options),
     /// What the monitor costs at rest, and how soon a fact is seen
     Watching(watching::Options),
+    /// What the feed delivers, and how soon
+    Feed(feed::Options),
     /// What looking back costs
     History(history::Options),
     /// What the detector of the unusual finds in labelled recordings
@@ -73,6 +77,8 @@ enum Command {
         #[command(flatten)]
         watching: watching::Options,
         #[command(flatten)]
+        feed: feed::Options,
+        #[command(flatten)]
         history: history::Options,
     },
 }
@@ -87,6 +93,7 @@ async fn main() -> Result<()> {
         latency: latency::Options::default(),
         producing: producing::Options::default(),
         watching: watching::Options::default(),
+        feed: feed::Options::default(),
         history: history::Options::default(),
     });
     let page = page::Page::open(program.markdown)?;
@@ -100,9 +107,10 @@ async fn main() -> Result<()> {
         Command::Latency(options) => page.put("latency", &latency::run(&options).await?),
         Command::Producing(options) => page.put("producing", &producing::run(&options).await?),
         Command::Watching(options) => page.put("watching", &watching::run(&options).await?),
+        Command::Feed(options) => feed::run(&options, &page).await,
         Command::History(options) => page.put("history", &history::run(&options).await?),
         Command::Detector(options) => page.put("detector", &detector::run(&options)?),
-        Command::All { detector, ingest, takeover, latency, producing, watching, history } => {
+        Command::All { detector, ingest, takeover, latency, producing, watching, feed, history } => {
             page.put("detector", &detector::run(&detector)?)?;
             // The quick measurement last: a run that is cut has the long one on the page already.
             page.put("ingest", &ingest::run(&ingest).await?)?;
@@ -110,6 +118,7 @@ async fn main() -> Result<()> {
             page.put("latency", &latency::run(&latency).await?)?;
             page.put("producing", &producing::run(&producing).await?)?;
             page.put("watching", &watching::run(&watching).await?)?;
+            feed::run(&feed, &page).await?;
             page.put("history", &history::run(&history).await?)
         }
     }

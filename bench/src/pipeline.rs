@@ -35,7 +35,7 @@ impl Pipeline {
             scratch: Scratch::new("bench")?,
         };
         let log = pipeline.scratch.path().join("migrate");
-        let migrate = pipeline.program()?.args(["migrate", "--wait", "30", "--group", &pipeline.group]);
+        let migrate = pipeline.program("consumer")?.args(["migrate", "--wait", "30", "--group", &pipeline.group]);
         let migrate = migrate.args(["--session-timeout-ms", &session_ms.to_string()]).spawn(&log)?;
         let status = migrate.wait(Duration::from_secs(60)).await?;
         ensure!(status.success(), "consumer migrate: {status}\n{}", migrate.last_output());
@@ -47,11 +47,40 @@ impl Pipeline {
     /// # Errors
     /// When the process cannot be started.
     pub fn consumer<S: AsRef<std::ffi::OsStr>>(&self, id: &str, args: impl IntoIterator<Item = S>) -> Result<Process> {
+        self.member("sensors", id, args)
+    }
+
+    /// The same of the feed workload.
+    ///
+    /// # Errors
+    /// As [`Self::consumer`].
+    pub fn feed_worker(&self, id: &str) -> Result<Process> {
+        let none: [&str; 0] = [];
+        self.member("feed", id, none)
+    }
+
+    fn member<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        workload: &str,
+        id: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Process> {
         let dir = self.dir(id);
         std::fs::create_dir_all(&dir)?;
-        let program = self.program()?.args(["sensors", "--id", id, "--http-addr", "127.0.0.1:0"]);
+        let program = self.program("consumer")?.args([workload, "--id", id, "--http-addr", "127.0.0.1:0"]);
         let program = program.args(["--topic", &self.topic, "--group", &self.group]).args(args);
         program.arg("--data-dir").arg(&dir).spawn(&dir.join("log"))
+    }
+
+    /// Starts a process of the tweet API on this port, without limits that would be measured.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn api(&self, port: u16) -> Result<Process> {
+        let program = self.program("producer")?.args(["tweets", "--http-addr", &format!("127.0.0.1:{port}")]);
+        let most = "1000000";
+        let program = program.args(["--user-rate", most, "--user-burst", most, "--rate", most, "--burst", most]);
+        program.args(["--topic", &self.topic]).spawn(&self.scratch.path().join("api"))
     }
 
     /// Where consumer `id` logs and spools.
@@ -82,8 +111,8 @@ impl Pipeline {
         Ok(())
     }
 
-    fn program(&self) -> Result<Program> {
-        let program = Program::named("consumer")?
+    fn program(&self, name: &str) -> Result<Program> {
+        let program = Program::named(name)?
             .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
             .env("DATABASE_URL", self.url())
             .env("RUST_LOG", "info");

@@ -7,6 +7,7 @@ mod alarms;
 mod check;
 mod dead_letters;
 mod failure;
+mod feed_settings;
 mod migrate;
 mod offsets;
 mod printable;
@@ -68,6 +69,8 @@ enum Command {
     Offsets(offsets::Command),
     /// Drop old days of rows and ledger
     Retention(retention::Options),
+    /// How tweets reach their audiences: shown, and changed for those that follow
+    FeedSettings(feed_settings::Options),
 }
 
 /// Runs the command to its exit code.
@@ -87,6 +90,7 @@ pub fn run(program: Program, settings: &Effective) -> u8 {
         Command::Alarms(command) => finish(alarms::run(command)),
         Command::Offsets(command) => finish(offsets::run(command)),
         Command::Retention(options) => finish(retention::run(options)),
+        Command::FeedSettings(options) => finish(feed_settings::run(options)),
     }
 }
 

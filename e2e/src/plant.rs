@@ -209,6 +209,36 @@ impl Plant {
         program.spawn(&dir.join("log"))
     }
 
+    /// The port on which a consumer that was started serves, from its log.
+    ///
+    /// # Panics
+    /// When it has not said so after twenty seconds.
+    pub async fn http_port(&self, id: &str) -> u16 {
+        let log = self.consumer_dir(id).join("log");
+        wait_for(Duration::from_secs(20), "the consumer serves", async || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            let line = text.lines().rfind(|line| line.contains("serving http"))?;
+            line.rsplit(':').next()?.trim().parse().ok()
+        })
+        .await
+    }
+
+    /// Starts a process of the tweet API on a port of ours, past the proxy; later arguments win.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn api(&self, id: &str, port: u16, args: &[&str]) -> Result<Process> {
+        let log = self.scratch.path().join(format!("{id}-{}", Uuid::now_v7().simple()));
+        Program::named("producer")?
+            .args(["tweets", "--id", id, "--topic", &self.topic, "--http-addr", &format!("127.0.0.1:{port}")])
+            // What is tried here are not the limits.
+            .args(["--user-rate", "10000", "--user-burst", "10000", "--rate", "10000", "--burst", "10000"])
+            .args(args)
+            .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
+            .env("DATABASE_URL", self.url())
+            .spawn(&log)
+    }
+
     /// Starts a monitor of it, which also numbers its events.
     ///
     /// # Errors

@@ -5,22 +5,30 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Limited};
-use hyper::{Request, body::Incoming};
+use hyper::{
+    Request,
+    body::{Frame, Incoming, SizeHint},
+};
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use tracing::error;
 use warp::{
     Reply,
-    http::{StatusCode, header::CONTENT_LENGTH},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_LENGTH, RETRY_AFTER},
+    },
     reply::Response,
 };
 
@@ -74,8 +82,8 @@ impl<S: Routes> Answerer<S> {
         if announced_bytes(&request) > self.body_bytes as u64 {
             return self.too_large();
         }
-        let exceeded = Arc::new(AtomicBool::new(false));
-        let request = self.bounded(request, Arc::clone(&exceeded));
+        let (exceeded, awaited) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let request = self.bounded(request, Arc::clone(&exceeded), Arc::clone(&awaited));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answer = AssertUnwindSafe(self.call(request)).catch_unwind();
         let response = match timeout(self.request, answer).await {
@@ -84,10 +92,16 @@ impl<S: Routes> Answerer<S> {
                 error!(%method, path, panic = panic_text(panic.as_ref()), "a handler panicked");
                 return Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response();
             }
+            Err(_) if awaited.load(Ordering::Relaxed) => {
+                return Problem::new(StatusCode::REQUEST_TIMEOUT)
+                    .detail(format!("the body did not come within {:?}", self.request))
+                    .into_response();
+            }
             Err(_) => {
                 error!(%method, path, after = ?self.request, "a handler took too long");
                 return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
                     .detail(format!("no answer within {:?}", self.request))
+                    .header(RETRY_AFTER, HeaderValue::from_static("1"))
                     .into_response();
             }
         };
@@ -104,17 +118,21 @@ impl<S: Routes> Answerer<S> {
         futures_util::future::lazy(move |_| routes.call(request)).flatten().boxed()
     }
 
-    /// Cuts the body at the limit, and notes it when that happened.
-    fn bounded(&self, request: Request<Incoming>, exceeded: Arc<AtomicBool>) -> Request<Body> {
+    /// Cuts the body at the limit, and notes it when that happened; and whether more of it is waited for.
+    fn bounded(
+        &self,
+        request: Request<Incoming>,
+        exceeded: Arc<AtomicBool>,
+        awaited: Arc<AtomicBool>,
+    ) -> Request<Body> {
         request.map(|body| {
-            Limited::new(body, self.body_bytes)
-                .map_err(move |error| {
-                    if error.is::<http_body_util::LengthLimitError>() {
-                        exceeded.store(true, Ordering::Relaxed);
-                    }
-                    error
-                })
-                .boxed()
+            let body = Limited::new(body, self.body_bytes).map_err(move |error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    exceeded.store(true, Ordering::Relaxed);
+                }
+                error
+            });
+            Noted { body, awaited }.boxed()
         })
     }
 
@@ -122,6 +140,34 @@ impl<S: Routes> Answerer<S> {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
             .detail(format!("a body may have at most {} bytes", self.body_bytes))
             .into_response()
+    }
+}
+
+/// A body that notes whether more of it is waited for.
+struct Noted<B> {
+    body: B,
+    awaited: Arc<AtomicBool>,
+}
+
+impl<B: hyper::body::Body + Unpin> hyper::body::Body for Noted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.awaited.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -28,8 +28,9 @@ pub struct Problem {
     detail: Option<String>,
     #[serde(flatten)]
     members: Map<String, Value>,
+    /// Boxed, so that an error stays small.
     #[serde(skip)]
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
 }
 
 impl Problem {
@@ -42,7 +43,7 @@ impl Problem {
             status,
             detail: None,
             members: Map::new(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
         }
     }
 
@@ -83,7 +84,7 @@ impl Reply for Problem {
         let mut response = body.into_response();
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        headers.extend(*self.headers);
         headers.insert(CONTENT_TYPE_HEADER, HeaderValue::from_static(CONTENT_TYPE));
         response
     }
@@ -117,7 +118,7 @@ pub(crate) async fn of_error(response: Response) -> Response {
         .await
         .map_or_else(|error| error.to_string(), |body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
     let mut problem = Problem::new(status);
-    problem.headers = parts.headers;
+    problem.headers = Box::new(parts.headers);
     problem.headers.remove(header::CONTENT_LENGTH);
     if status.is_server_error() {
         error!(%status, text, "a route failed");

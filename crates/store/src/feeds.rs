@@ -168,3 +168,49 @@ pub async fn tasks(store: &Store) -> Result<u64> {
     let row = store.pooled().await?.query_one("SELECT count(*) FROM feed_tasks", &[]).await;
     row.map(|row| unsigned(row.get(0))).map_err(Error::doing(DOING))
 }
+
+/// How tweets reach their audiences, from the next one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Audiences larger than this are served by a task, in ranges.
+    pub range_above: i64,
+    /// Followers of one range, 1 to 100,000.
+    pub range_rows: i32,
+    /// Audiences larger than this pull.
+    pub pull_above: i64,
+    /// Seconds after which a waiting tweet is pulled.
+    pub expire_after_s: i64,
+    /// Items that a feed is trimmed to, 1 to 100,000.
+    pub keep_items: i32,
+}
+
+/// The settings as they stand.
+///
+/// # Errors
+/// Transient ones.
+pub async fn settings(store: &Store) -> Result<Settings> {
+    const STATEMENT: &str = "SELECT range_above, range_rows, pull_above, extract(epoch FROM expire_after)::bigint, keep_items \
+         FROM feed_settings";
+    let row =
+        store.pooled().await?.query_one(STATEMENT, &[]).await.map_err(Error::doing("reading the feeds' settings"))?;
+    Ok(Settings {
+        range_above: row.get(0),
+        range_rows: row.get(1),
+        pull_above: row.get(2),
+        expire_after_s: row.get(3),
+        keep_items: row.get(4),
+    })
+}
+
+/// Changes them. What was stored before stays as it was decided then.
+///
+/// # Errors
+/// Transient ones.
+pub async fn change(store: &Store, to: &Settings) -> Result<()> {
+    const STATEMENT: &str = "UPDATE feed_settings SET range_above = $1, range_rows = $2, pull_above = $3, \
+         expire_after = make_interval(secs => $4::bigint), keep_items = $5";
+    let Settings { range_above, range_rows, pull_above, expire_after_s, keep_items } = to;
+    let client = store.pooled().await?;
+    let changed = client.execute(STATEMENT, &[range_above, range_rows, pull_above, expire_after_s, keep_items]).await;
+    changed.map(drop).map_err(Error::doing("changing the feeds' settings"))
+}

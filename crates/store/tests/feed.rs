@@ -1,104 +1,20 @@
 //! Tweets into feeds, as the worker stores them: the audience is decided by who was first at the author's row.
 
+#[path = "feed/model.rs"]
+mod model;
+#[path = "feed/world.rs"]
+mod world;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use millrace_store::batch::{Author, BatchWriter, Outcome, Part};
-use millrace_store::claim::{Claimant, LogPartition};
-use millrace_store::copy::Origin;
-use millrace_store::tweets::{BATCH, TARGET, encode_row};
+use millrace_store::batch::Outcome;
+use millrace_store::tweets::TARGET;
 use millrace_store::users::{self, Created, Followed};
-use millrace_store::verify::{self, Verdict};
-use millrace_store::{Store, feeds};
-use schema::tweet::{Tweet, VERSION};
+use millrace_store::{feeds, verify};
 use testkit::wait_until;
-use tokio_postgres::{Client, NoTls};
-use uuid::Uuid;
-
-/// A migrated database with a claimed partition.
-struct World {
-    store: Store,
-    sql: Client,
-    /// Sees what the other sessions wait for; within a transaction that stands still.
-    watch: Client,
-    writer: BatchWriter,
-    author: Author,
-    claim: Uuid,
-    log_id: i32,
-    next: i64,
-}
-
-impl World {
-    async fn new() -> Result<Self> {
-        let url = testkit::shared().await.database_url;
-        let (sql, watch) = (connect(&url).await?, connect(&url).await?);
-        let options = millrace_store::Options { database_url: url, database_pool_size: 4 };
-        let store = Store::new(&options, "feed-test")?;
-        millrace_store::migrate::run(&store).await?;
-        let author = Author { consumer_id: "feed-worker-0".into(), boot_id: Uuid::new_v4() };
-        let writer = BatchWriter::connect(&store, &BATCH).await?;
-        let claimant = Claimant {
-            group_id: "feed-workers".into(),
-            consumer_id: author.consumer_id.clone(),
-            boot_id: author.boot_id,
-            claim: Uuid::new_v4(),
-            writer: writer.backend(),
-        };
-        let log = LogPartition {
-            cluster_id: "cluster".into(),
-            topic_id: Uuid::new_v4(),
-            topic: "tweets".into(),
-            partition: 0,
-        };
-        let locked = millrace_store::claim::lock(&store, TARGET, &log, writer.backend()).await?;
-        let taken = locked.take(&claimant, 0, false).await?;
-        Ok(Self {
-            store,
-            sql,
-            watch,
-            writer,
-            author,
-            claim: claimant.claim,
-            log_id: taken.log_id,
-            next: taken.next_offset,
-        })
-    }
-
-    async fn user(&self, name: &str) -> Result<i64> {
-        match users::create(&self.store, name, &format!("{name}@example.com")).await? {
-            Created::New(user) => Ok(user.user_id),
-            Created::Taken(field) => anyhow::bail!("{field} of {name} is taken"),
-        }
-    }
-
-    async fn follow(&self, follower: i64, followed: i64) -> Result<()> {
-        let outcome = users::follow(&self.store, follower, followed).await?;
-        ensure!(outcome == Followed::New, "{outcome:?}");
-        Ok(())
-    }
-
-    /// Stores tweets (number, author), a record each, in one transaction.
-    async fn stores(&mut self, tweets: &[(i64, i64)]) -> Result<()> {
-        let part = part(self.log_id, self.claim, self.next, tweets, &self.author.consumer_id);
-        let next = part.next;
-        let outcome: Outcome<()> = self.writer.store(&self.author, &[part], std::future::ready(None)).await;
-        ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
-        self.next = next;
-        Ok(())
-    }
-
-    async fn feed(&self, reader: i64) -> Result<Vec<i64>> {
-        let page = feeds::page(&self.store, reader, i64::MAX, 1_000).await?.context("the reader")?;
-        Ok(page.into_iter().map(|item| item.tweet_id).collect())
-    }
-
-    async fn is_proven(&self) -> Result<()> {
-        let report = verify::run(&self.store, TARGET).await?;
-        ensure!(report.verdict() == Verdict::Proven, "{report:#?}");
-        Ok(())
-    }
-}
+use tokio_postgres::Client;
+use world::{World, part};
 
 #[tokio::test]
 async fn a_tweet_is_in_the_feed_of_each_follower_and_of_nobody_else() -> Result<()> {
@@ -188,12 +104,6 @@ async fn a_follow_and_a_tweet_that_meet_have_one_result() -> Result<()> {
     world.is_proven().await
 }
 
-async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
-
 /// Waits until a session of this database waits for another's lock.
 async fn somebody_waits(watch: &Client) {
     let waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -201,33 +111,6 @@ async fn somebody_waits(watch: &Client) {
         watch.query(waiting, &[]).await.is_ok_and(|rows| !rows.is_empty())
     })
     .await;
-}
-
-/// Tweets (number, author), a record each from `offset` on.
-fn part(log_id: i32, claim: Uuid, offset: i64, tweets: &[(i64, i64)], consumer_id: &str) -> Part {
-    let created_at = jiff::Timestamp::now();
-    let mut row = Vec::new();
-    for (&(tweet_id, author_id), offset) in tweets.iter().zip(offset..) {
-        let content = format!("tweet {tweet_id}").into();
-        let tweet = Tweet { version: VERSION, tweet_id, author_id, content, created_at };
-        encode_row(&mut row, &tweet, &Origin { consumer_id, log_id, partition: 0, offset });
-    }
-    Part {
-        log_id,
-        partition: 0,
-        claim,
-        expected: offset,
-        next: offset + i64::try_from(tweets.len()).expect("few"),
-        leader_epoch: 0,
-        rows: vec![Bytes::from(row)],
-        row_count: tweets.len() as u64,
-        letters: Vec::new(),
-        gaps: Vec::new(),
-        first_append_at: Some(created_at),
-        last_append_at: Some(created_at),
-        sensors: Vec::new(),
-        transitions: Vec::new(),
-    }
 }
 
 #[tokio::test]
@@ -258,5 +141,129 @@ async fn names_are_taken_once_and_numbers_have_no_holes() -> Result<()> {
     assert_eq!(users::follow(&world.store, ada, 99).await?, Followed::NoSuchUser(99));
     world.follow(ada + 1, ada).await?;
     assert_eq!(users::follow(&world.store, ada + 1, ada).await?, Followed::Already);
+    Ok(())
+}
+
+/// Small bounds, so that few users and tweets show all of them.
+const SMALL: &str = "UPDATE feed_settings SET range_above = 2, range_rows = 3, pull_above = 10, keep_items = 8, expire_after = '1 hour'";
+
+/// `n` readers who follow a new user.
+async fn with_followers(world: &World, name: &str, n: usize) -> Result<(i64, Vec<i64>)> {
+    let author = world.user(name).await?;
+    let mut readers = Vec::new();
+    for number in 0..n {
+        let reader = world.user(&format!("{name}-{number}")).await?;
+        world.follow(reader, author).await?;
+        readers.push(reader);
+    }
+    Ok((author, readers))
+}
+
+#[tokio::test]
+async fn a_large_audience_is_served_range_by_range_and_nobody_else_waits() -> Result<()> {
+    let mut world = World::new().await?;
+    world.sql.batch_execute(SMALL).await?;
+    let (ada, readers) = with_followers(&world, "ada", 7).await?;
+    let (bob, of_bob) = with_followers(&world, "bob", 2).await?;
+    world.stores(&[(1, ada), (2, bob)]).await?;
+    assert_eq!(world.feed(of_bob[0]).await?, [2], "a small audience is served at once");
+    assert_eq!(world.feed(readers[0]).await?, Vec::<i64>::new(), "a large one by the steps");
+    world.is_proven().await?;
+
+    // One who leaves and comes back in the middle has it by the second follow, and by no range.
+    let step = feeds::step(&world.store).await?.context("there is a task")?;
+    assert_eq!((step.items, step.outcome.as_str()), (3, "stepped"));
+    assert_eq!(world.feed(readers[2]).await?, [1]);
+    assert!(users::unfollow(&world.store, readers[4], ada).await?);
+    assert!(users::unfollow(&world.store, readers[5], ada).await?);
+    world.follow(readers[5], ada).await?;
+    let late = world.user("late").await?;
+    world.follow(late, ada).await?;
+    world.is_proven().await?;
+
+    // A task that somebody has in hand is passed over.
+    world.sql.batch_execute("BEGIN; SELECT FROM feed_tasks FOR UPDATE").await?;
+    assert_eq!(feeds::step(&world.store).await?, None);
+    world.sql.batch_execute("ROLLBACK").await?;
+    let mut outcomes = Vec::new();
+    while let Some(step) = feeds::step(&world.store).await? {
+        outcomes.push((step.items, step.outcome));
+    }
+    // Of the last five one is gone, and two came behind the tweet.
+    assert_eq!(outcomes, [(2, "stepped".to_owned()), (0, "finished".to_owned())]);
+    for reader in [readers[0], readers[3], readers[5], readers[6], late] {
+        assert_eq!(world.feed(reader).await?, [1], "{reader}");
+    }
+    assert_eq!(world.feed(readers[4]).await?, Vec::<i64>::new());
+    world.is_proven().await
+}
+
+#[tokio::test]
+async fn the_largest_audiences_pull_and_a_changed_setting_opens_no_gap() -> Result<()> {
+    let mut world = World::new().await?;
+    world.sql.batch_execute(SMALL).await?;
+    let (ada, readers) = with_followers(&world, "ada", 11).await?;
+    world.stores(&[(1, ada)]).await?;
+    world.sql.batch_execute("UPDATE feed_settings SET pull_above = 100, range_above = 100").await?;
+    world.stores(&[(2, ada)]).await?;
+    world.sql.batch_execute("UPDATE feed_settings SET pull_above = 0").await?;
+    world.stores(&[(3, ada)]).await?;
+    let items = world.sql.query("SELECT DISTINCT tweet_id FROM feed_items", &[]).await?;
+    assert_eq!(items.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [2], "the others cost nothing");
+    let late = world.user("late").await?;
+    world.follow(late, ada).await?;
+    world.stores(&[(4, ada)]).await?;
+    for reader in [readers[0], readers[10], late, ada] {
+        assert_eq!(world.feed(reader).await?, [4, 3, 2, 1]);
+    }
+    world.is_proven().await?;
+    world.sql.execute("UPDATE tweets SET deleted_at = now() WHERE tweet_id = 3", &[]).await?;
+    assert!(users::unfollow(&world.store, late, ada).await?);
+    assert_eq!((world.feed(readers[0]).await?, world.feed(late).await?), (vec![4, 2, 1], vec![]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waited_too_long_is_pulled_and_not_thrown_away() -> Result<()> {
+    let mut world = World::new().await?;
+    world.sql.batch_execute(SMALL).await?;
+    let (ada, readers) = with_followers(&world, "ada", 5).await?;
+    world.stores(&[(1, ada)]).await?;
+    feeds::step(&world.store).await?.context("the first range")?;
+    // Its clock is put forward: the task of tweet 1 waits, and tweet 2 waited before it was stored.
+    world.sql.batch_execute("UPDATE feed_settings SET expire_after = '1 microsecond'").await?;
+    world.stores(&[(2, ada)]).await?;
+    let step = feeds::step(&world.store).await?.context("a task")?;
+    assert_eq!((step.items, step.outcome.as_str()), (0, "expired"));
+    assert_eq!(feeds::step(&world.store).await?, None);
+    for reader in readers {
+        assert_eq!(world.feed(reader).await?, [2, 1], "once each, also where the first range had written it");
+    }
+    world.is_proven().await
+}
+
+#[tokio::test]
+async fn a_trimmed_feed_goes_on_below_its_floor() -> Result<()> {
+    let mut world = World::new().await?;
+    world.sql.batch_execute(SMALL).await?;
+    let (ada, readers) = with_followers(&world, "ada", 1).await?;
+    let bob = world.user("bob").await?;
+    world.follow(readers[0], bob).await?;
+    let tweets: Vec<(i64, i64)> = (1..=40).map(|n| (n, if n % 3 == 0 { bob } else { ada })).collect();
+    world.stores(&tweets).await?;
+    world.sql.execute("INSERT INTO feed_trims (user_id) VALUES ($1), ($1)", &[&readers[0]]).await?;
+    assert_eq!(feeds::trim(&world.store).await?, [40]);
+    assert_eq!(feeds::trim(&world.store).await?, Vec::<u64>::new());
+    let kept = world.sql.query_one("SELECT count(*), min(tweet_id) FROM feed_items", &[]).await?;
+    assert_eq!((kept.get::<_, i64>(0), kept.get::<_, i64>(1)), (8, 33));
+    let all: Vec<i64> = (1..=40).rev().collect();
+    assert_eq!(world.feed(readers[0]).await?, all);
+    assert_eq!(world.pages(readers[0], 7).await?, all);
+    world.is_proven().await?;
+    // A feed that is trimmed has what a follow brings below the floor, too.
+    let cy = world.user("cy").await?;
+    world.sql.batch_execute("UPDATE users SET feed_floor = 40 WHERE username = 'cy'").await?;
+    world.follow(cy, bob).await?;
+    assert_eq!(world.pages(cy, 5).await?, (1..=40).rev().filter(|n| n % 3 == 0).collect::<Vec<i64>>());
     Ok(())
 }

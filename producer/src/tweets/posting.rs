@@ -148,8 +148,15 @@ impl Poster {
         let requests: Vec<posts::Request> = wishes.iter().map(|(post, _)| post.request.clone()).collect();
         let numbered = match timeout(DEADLINE, posts::number(&self.store, &requests)).await {
             Ok(Ok(numbered)) => numbered,
-            Ok(Err(error)) => return Ok(refuse(wishes, &format!("the database does not answer: {}", error.chain()))),
-            Err(_) => return Ok(refuse(wishes, "the database does not answer")),
+            failed => {
+                if let Ok(Err(error)) = failed {
+                    tracing::debug!(error = error.chain(), "numbering tweets");
+                }
+                for (_, answer) in wishes {
+                    let _ = answer.send(Err(Refusal::Unavailable("the database does not answer".to_owned())));
+                }
+                return Ok(());
+            }
         };
         for ((post, answer), numbered) in wishes.into_iter().zip(numbered) {
             let refused = match numbered {
@@ -216,11 +223,5 @@ impl Poster {
                 Ok(())
             }
         }
-    }
-}
-
-fn refuse(wishes: Vec<(Post, Answer)>, why: &str) {
-    for (_, answer) in wishes {
-        let _ = answer.send(Err(Refusal::Unavailable(why.to_owned())));
     }
 }
