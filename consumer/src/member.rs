@@ -279,25 +279,10 @@ async fn start(workload: Workload, options: Options, settings: Option<&Effective
 
 /// Waits for a database whose schema this build can work with; refuses one that it can't.
 async fn await_schema(store: &Store, stop: &Shutdown) -> Result<(), Failure> {
-    let mut said = false;
-    while !stop.is_requested() {
-        let checked = tokio::select! {
-            checked = schema_version::check(store) => checked,
-            () = stop.requested() => return Ok(()),
-        };
-        match checked {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_transient() => {
-                if !said {
-                    tracing::warn!(error = error.chain(), "waiting for the database");
-                    said = true;
-                }
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err((exit::USAGE, error.chain())),
-        }
+    tokio::select! {
+        compatible = schema_version::await_compatible(store) => compatible.map_err(|e| (exit::USAGE, e.chain())),
+        () = stop.requested() => Ok(()),
     }
-    Ok(())
 }
 
 /// Polls until the stop or a fatal end. A static id that an old session still holds (KIP-848,

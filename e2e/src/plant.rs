@@ -223,7 +223,7 @@ impl Plant {
         .await
     }
 
-    /// Starts a process of the tweet API on a port of ours, past the proxy; later arguments win.
+    /// Starts a process of the tweet API on a port of ours, past the proxy.
     ///
     /// # Errors
     /// When the process cannot be started.
@@ -231,9 +231,12 @@ impl Plant {
         let log = self.scratch.path().join(format!("{id}-{}", Uuid::now_v7().simple()));
         Program::named("producer")?
             .args(["tweets", "--id", id, "--topic", &self.topic, "--http-addr", &format!("127.0.0.1:{port}")])
-            // What is tried here are not the limits.
-            .args(["--user-rate", "10000", "--user-burst", "10000", "--rate", "10000", "--burst", "10000"])
             .args(args)
+            // What is tried here are not the limits; a flag comes before a variable.
+            .env("TWEET_USER_RATE", "10000")
+            .env("TWEET_USER_BURST", "10000")
+            .env("TWEET_RATE", "10000")
+            .env("TWEET_BURST", "10000")
             .env("KAFKA_BROKERS", self.site.kafka.bootstrap())
             .env("DATABASE_URL", self.url())
             .spawn(&log)

@@ -22,7 +22,7 @@ use configuration::Effective;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, Tasks};
 use store::{Store, schema_version};
-use tracing::{info, warn};
+use tracing::info;
 use warp::Filter as _;
 
 use self::admission::Admission;
@@ -85,13 +85,15 @@ pub async fn run(options: Tweets, settings: &Effective) -> anyhow::Result<()> {
     let latch = readiness.latch("topic and schema");
     let (kafka, id, database) = (options.kafka.clone(), options.id.clone(), store.clone());
     tasks.spawn("topic and schema", |stop| async move {
+        let both = async {
+            app::ensure_topic(&kafka, &id, schema::topics::TWEETS).await?;
+            schema_version::await_compatible(&database).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        };
         tokio::select! {
-            () = stop.requested() => {}
-            made = app::ensure_topic(&kafka, &id, schema::topics::TWEETS) => made?,
+            () = stop.requested() => Ok(()),
+            there = both => there.map(|()| drop(latch)),
         }
-        await_schema(&database, &stop).await?;
-        drop(latch);
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     });
     let api = Api { store, posting, admission, limits, counts: Counts::new(&meter) };
     let routes = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).or(api::routes(api));
@@ -99,22 +101,4 @@ pub async fn run(options: Tweets, settings: &Effective) -> anyhow::Result<()> {
     // Last, so that it ends first: what it has accepted is published by what ends behind it.
     tasks.spawn("http", |stop| http::serve(listener, routes, bounds, stop));
     Ok(tasks.run(STOP_DEADLINE).await?)
-}
-
-/// Waits for a database whose schema this build can work with; refuses one that it can't.
-async fn await_schema(store: &Store, stop: &Shutdown) -> store::Result<()> {
-    let mut told = false;
-    while !stop.is_requested() {
-        match schema_version::check(store).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_transient() => {
-                if !std::mem::replace(&mut told, true) {
-                    warn!(error = error.chain(), "waiting for the database");
-                }
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -31,6 +31,27 @@ pub async fn check(store: &Store) -> Result<i32> {
     verdict(row.get::<_, Option<i32>>(0).unwrap_or(0), row.get::<_, Option<i32>>(1).unwrap_or(0))
 }
 
+/// As [`check`], waiting for as long as the database is away.
+///
+/// # Errors
+/// [`Error::Schema`]; what waiting can't cure.
+pub async fn await_compatible(store: &Store) -> Result<()> {
+    const AGAIN: std::time::Duration = std::time::Duration::from_millis(300);
+    let mut said = false;
+    loop {
+        match check(store).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(error = error.chain(), "waiting for the database");
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 fn verdict(version: i32, oldest_compatible: i32) -> Result<i32> {
     if version < VERSION {
         return Err(Error::Schema(format!(

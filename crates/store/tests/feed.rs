@@ -8,10 +8,13 @@ mod world;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millrace_store::batch::Outcome;
+use millrace_store::batch::{Letter, Outcome};
+use millrace_store::dead_letters::{Replay, replay};
 use millrace_store::tweets::TARGET;
 use millrace_store::users::{self, Created, Followed};
 use millrace_store::{feeds, verify};
+use schema::tweet::{Tweet, VERSION};
+use schema::{Fault, ReasonCode};
 use testkit::wait_until;
 use tokio_postgres::Client;
 use world::{World, part};
@@ -266,4 +269,37 @@ async fn a_trimmed_feed_goes_on_below_its_floor() -> Result<()> {
     world.follow(cy, bob).await?;
     assert_eq!(world.pages(cy, 5).await?, (1..=40).rev().filter(|n| n % 3 == 0).collect::<Vec<i64>>());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_letter_that_is_replayed_reaches_its_audience_once() -> Result<()> {
+    let mut world = World::new().await?;
+    let (ada, readers) = with_followers(&world, "ada", 2).await?;
+    world.stores(&[(1, ada)]).await?;
+    // As a build left it that could not read it.
+    let mut refused = part(world.log_id, world.claim, world.next, &[], &world.author.consumer_id);
+    let content = "tweet 2".into();
+    let tweet = Tweet { version: VERSION, tweet_id: 2, author_id: ada, content, created_at: jiff::Timestamp::now() };
+    refused.next += 1;
+    refused.rows.clear();
+    refused.letters.push(Letter {
+        offset: refused.expected,
+        fault: Fault::new(ReasonCode::UnknownVersion, Some("version"), "not known to an older build"),
+        key: Some(tweet.key().into_bytes()),
+        payload: Some(tweet.encode()),
+        appended_at: None,
+    });
+    let outcome: Outcome<()> = world.writer.store(&world.author, &[refused], std::future::ready(None)).await;
+    ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+    world.next += 1;
+    world.stores(&[(3, ada)]).await?;
+    assert_eq!(world.feed(readers[0]).await?, [3, 1]);
+
+    let letter: i64 = world.sql.query_one("SELECT id FROM dead_letters", &[]).await?.get(0);
+    assert_eq!(replay(&world.store, letter, "operator:test").await?, Replay::Replayed);
+    assert_eq!(replay(&world.store, letter, "operator:test").await?, Replay::NotOpen);
+    for reader in readers {
+        assert_eq!(world.feed(reader).await?, [3, 2, 1]);
+    }
+    world.is_proven().await
 }
