@@ -11,6 +11,9 @@ stack := deploy/stack
 NAME =
 SCENARIO =
 EXPECT_DARK =
+FILE =
+SPEED =
+FLAGS =
 SEEDS = 20
 # Seeds at the same time; each wants a core.
 JOBS = 1
@@ -20,7 +23,7 @@ testkit := cargo run -q -p millrace-testkit --
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify drill clean \
-    test lint bench soak page screenshots services-for-tests
+    test lint bench soak page screenshots feed-demo feed-replay services-for-tests
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -49,11 +52,17 @@ start-monitoring: ## start the monitor of a running stack
 dashboard: ## the monitor's address, opened where there is a desktop
 	@$(stack) dashboard
 
-drill: ## SCENARIO=kill-consumer…: break it on purpose, wait, show the flight report; fails when dark for longer than EXPECT_DARK=8s
-	@$(stack) drill '$(SCENARIO)' '$(EXPECT_DARK)'
+drill: ## SCENARIO=kill-consumer… NAME=feed-worker-1: break it on purpose, wait, show the flight report; fails when dark for longer than EXPECT_DARK=8s
+	@$(stack) drill '$(SCENARIO)' '$(EXPECT_DARK)' '$(NAME)'
 
-verify: ## was any reading lost or stored twice?
-	@$(stack) consumer verify
+verify: ## was any reading or tweet lost or stored twice?
+	@$(stack) verify
+
+feed-demo: ## one tweet of a celebrity into 1,999 feeds: how long? On the running stack
+	@$(stack) feed-demo
+
+feed-replay: ## FILE=Twitter_volume_AAPL.csv SPEED=10x: recorded numbers of tweets as posts; when are they read?
+	@$(stack) feed-replay '$(FILE)' $(if $(SPEED),--speed '$(SPEED)') $(FLAGS)
 
 screenshots: ## kill one of each kind on the running stack, look at the page each time, verify at the end
 	@deploy/prerequisites --tests

@@ -72,17 +72,29 @@ dashboard() {
 whats_next() {
     cat <<NEXT
 
-Everything is up and healthy ($1 s). Readings flow: sensors -> three brokers -> Postgres.
+Everything is up and healthy ($1 s). Readings flow: sensors -> three brokers -> Postgres. Tweets: http://127.0.0.1:$TWEET_API_PORT
 
   make status                       every process, its port and its health
-  make kill NAME=kafka2             ${2:-SIGKILL}; or sensor-consumer-1, postgres, any other
+  make kill NAME=kafka2             ${2:-SIGKILL}; or sensor-consumer-1, feed-worker-2, postgres, any other
   make start NAME=kafka2            and back again
-  make verify                       was any reading lost or stored twice?
+  make verify                       was any reading or tweet lost or stored twice?
+  make feed-demo                    one tweet into 1,999 feeds: how long?
   make logs NAME=sensor-consumer-1
   make dashboard                    http://$(monitoring_address):$MONITORING_PORT
   psql $DATABASE_URL
   make stop                         keeps the data; make clean removes it
 NEXT
+}
+
+# Both workloads, the sensors' first; the exit code is the worst: findings, then what failed, then explanations.
+verify() {
+    local target code worst=0
+    for target in sensor_readings tweet_records; do
+        code=0
+        (consumer verify --target "$target") || code=$?
+        if ((worst != 1 && (code == 1 || code > worst))); then worst=$code; fi
+    done
+    return "$worst"
 }
 
 # run_command COMMAND [ARGUMENT…]
@@ -102,7 +114,10 @@ run_command() {
     clean) [[ ! -d $data ]] || lock; clean ;;
     dashboard) dashboard ;;
     consumer) need_stack; consumer "${@:2}" ;;
-    drill) need_stack; lock; drill "${2:-}" "${3:-}" ;;
+    verify) need_stack; verify ;;
+    drill) need_stack; lock; drill "${2:-}" "${3:-}" "${4:-}" ;;
+    feed-demo) need_stack; feed_demo ;;
+    feed-replay) need_stack; feed_replay "${@:2}" ;;
     is-up) stack_is_up ;;
     *) usage ;;
     esac

@@ -1,5 +1,5 @@
 # Sourced: drills. A scenario breaks something of the running stack on purpose and puts it right again; the flight
-# recorder marks it on its timeline, says what it saw, and judges it by its dark time and by `consumer verify`.
+# recorder marks it on its timeline, says what it saw, and judges it by its dark time and by `verify`.
 #
 # A stack says: monitor ARGUMENTS… (its commands, with the recorder's role), stop_process NAME (SIGTERM),
 # pause_process NAME, unpause_process NAME, broker_at ADDRESS (its name).
@@ -28,9 +28,24 @@ in_milliseconds() {
     esac || refuse "EXPECT_DARK=$1 is no time: 8s, 2.5s or 500ms"
 }
 
+# Sets `members`: whom a scenario acts on, which is the group of NAME with NAME first; the sensors' consumers without one.
+choose_members() {
+    local name=$1 all
+    members=("${consumers[@]}")
+    [[ -n $name ]] || return 0
+    [[ $2 != kill-broker && $2 != kill-coordinator && $2 != kill-postgres ]] || refuse "NAME=$name: $2 is of no consumer"
+    case " ${consumers[*]} , ${workers[*]} " in
+    *" $name "*,*) all=("${consumers[@]}") ;;
+    *,*" $name "*) all=("${workers[@]}") ;;
+    *) refuse "NAME=$name is no consumer: say one of ${consumers[*]} ${workers[*]}" ;;
+    esac
+    members=("$name")
+    for name in "${all[@]}"; do [[ $name == "${members[0]}" ]] || members+=("$name"); done
+}
+
 # What a scenario does. Everything that it stops runs again at its end.
 break_it() {
-    local name=${consumers[0]}
+    local name=${members[0]}
     case $1 in
     kill-consumer)
         kill_process "$name"
@@ -55,7 +70,7 @@ break_it() {
         start_process postgres
         ;;
     rolling-restart)
-        for name in "${consumers[@]}"; do
+        for name in "${members[@]}"; do
             stop_process "$name"
             start_process "$name"
             sleep 3
@@ -64,7 +79,7 @@ break_it() {
     storm)
         local turn
         for turn in 1 2 3; do
-            for name in "${consumers[@]:1}"; do
+            for name in "${members[@]:1}"; do
                 say storm "round $turn: $name"
                 stop_process "$name"
                 start_process "$name"
@@ -72,8 +87,8 @@ break_it() {
         done
         ;;
     scale)
-        for name in "${consumers[@]:1}"; do stop_process "$name"; sleep 2; done
-        for name in "${consumers[@]:1}"; do start_process "$name"; sleep 2; done
+        for name in "${members[@]:1}"; do stop_process "$name"; sleep 2; done
+        for name in "${members[@]:1}"; do start_process "$name"; sleep 2; done
         ;;
     esac
 }
@@ -91,23 +106,22 @@ other_broker() {
     for name in "${brokers[@]}"; do [[ $name == "$coordinator" ]] || { echo "$name"; return; }; done
 }
 
-# drill SCENARIO [EXPECT_DARK]: exit code 1 when it took longer, or something is lost or doubled.
+# drill SCENARIO [EXPECT_DARK [NAME]]: exit code 1 when it took longer, or something is lost or doubled.
 drill() {
-    local scenario=$1 expected=${2:-} id coordinator proven=true
+    local scenario=$1 expected=${2:-} id coordinator proven=true members
     [[ " ${scenarios[*]} " == *" $scenario "* ]] || refuse "SCENARIO=$scenario: say one of ${scenarios[*]}"
     expected=${expected:-$(expected_dark "$scenario")}
+    choose_members "${3:-}" "$scenario"
     local expected_ms
     expected_ms=$(in_milliseconds "$expected")
     stopped=$(stopped)
     [[ -z $stopped ]] || refuse "not everything runs, so nothing could be told apart: make start NAME=$(head -n 1 <<<"$stopped")"
-    read -r id coordinator < <(monitor drill-begin --scenario "$scenario" --expect-dark-ms "$expected_ms") || true
+    read -r id coordinator < <(monitor drill-begin --scenario "$scenario${3:+ of $3}" --expect-dark-ms "$expected_ms") || true
     [[ ${id:-} =~ ^[0-9]+$ ]] || fail "the drill could not be marked, see above"
-    say drill "$scenario, dark for $expected at the most (drill $id)"
+    say drill "$scenario${3:+ of $3}, dark for $expected at the most (drill $id)"
     break_it "$scenario" "$coordinator"
     say drill "waiting until everything is read again"
     monitor drill-await --drill "$id" || proven=false
-    consumer_verify || proven=false
+    verify || proven=false
     monitor drill-end --drill "$id" --proven "$proven" || exit 1
 }
-
-consumer_verify() { (consumer verify); }

@@ -70,10 +70,10 @@ until_healthy() {
     until is_healthy "$1"; do
         if ((++tries % 10 == 0)) && [[ -z $(pid_of "$1") ]]; then
             why="has ended"
-            break
+        elif ((SECONDS < deadline)); then
+            sleep 0.1
+            continue
         fi
-        ((SECONDS < deadline)) || break
-        sleep 0.1
+        fail "$1 $why, see: make logs NAME=$1 (last line: $(last_line "$1"))"
     done
-    is_healthy "$1" || fail "$1 $why, see: make logs NAME=$1 (last line: $(last_line "$1"))"
 }

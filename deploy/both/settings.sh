@@ -13,9 +13,10 @@ run=$data/run       # process ids, the supervisor's socket, the lock
 saved=$data/settings
 
 brokers=(kafka1 kafka2 kafka3)
-producers=(temperature-sensor pressure-sensor vibration-sensor)
+producers=(temperature-sensor pressure-sensor vibration-sensor tweet-api)
 consumers=(sensor-consumer-1 sensor-consumer-2 sensor-consumer-3)
-programs=(monitoring "${consumers[@]}" "${producers[@]}")
+workers=(feed-worker-0 feed-worker-1 feed-worker-2 feed-worker-3)
+programs=(monitoring "${consumers[@]}" "${workers[@]}" "${producers[@]}")
 names=("${brokers[@]}" postgres "${programs[@]}")
 
 # Name, default; each stack adds its own. A name that ends in _PORT is checked before the start.
@@ -24,8 +25,11 @@ settings=(
     POSTGRES_PORT 25432 POSTGRES_PASSWORD factory_password
     MONITORING_HOST 127.0.0.1 MONITORING_PORT 5000
     SENSOR_CONSUMER_1_PORT 9111 SENSOR_CONSUMER_2_PORT 9112 SENSOR_CONSUMER_3_PORT 9113
+    FEED_WORKER_0_PORT 9130 FEED_WORKER_1_PORT 9131 FEED_WORKER_2_PORT 9132 FEED_WORKER_3_PORT 9133
     TEMPERATURE_SENSOR_PORT 9121 PRESSURE_SENSOR_PORT 9122 VIBRATION_SENSOR_PORT 9123
+    TWEET_API_PORT 8005
     SENSORS 20 SENSOR_RATE 50
+    TWEET_USER_RATE 100 TWEET_USER_BURST 200 TWEET_RATE 2000 TWEET_BURST 4000
     GROUP_PROTOCOL "" GROUP_ASSIGNOR "" STATIC_MEMBERSHIP "" # empty: what the consumer takes
 )
 
@@ -50,6 +54,7 @@ load_settings() {
     KAFKA_BROKERS=127.0.0.1:$KAFKA1_PORT,127.0.0.1:$KAFKA2_PORT,127.0.0.1:$KAFKA3_PORT
     DATABASE_URL=$(database_url factory_user)
     export KAFKA_BROKERS DATABASE_URL MONITORING_HOST MONITORING_PORT
+    export TWEET_USER_RATE TWEET_USER_BURST TWEET_RATE TWEET_BURST
     for name in GROUP_PROTOCOL GROUP_ASSIGNOR STATIC_MEMBERSHIP; do
         # An empty one would not count as "not given".
         if [[ -n ${!name} ]]; then export "${name?}"; else export -n "${name?}"; fi
@@ -65,6 +70,7 @@ check_setting() {
     # It goes into a URL and into SQL as it is.
     POSTGRES_PASSWORD) [[ $2 =~ ^[A-Za-z0-9._~-]+$ ]] || refuse "$1 may hold letters, digits and . _ ~ - only" ;;
     SENSORS) [[ $2 =~ ^[1-9][0-9]*$ ]] || refuse "$1=$2 is not a number of sensors" ;;
+    TWEET_*) [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || refuse "$1=$2 is not a number of requests" ;;
     SENSOR_RATE) [[ $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "$1=$2 is not a number of readings a second" ;;
     esac
 }

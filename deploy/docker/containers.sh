@@ -135,7 +135,10 @@ stop_all() {
     fi
     load_settings saved
     export COMPOSE_PROFILES=prometheus,grafana
-    say stop "producers, consumers, monitoring"
+    # Producers first: what they have sent can still be stored.
+    say stop "producers"
+    compose_quietly stop "${producers[@]}" || compose_failed "not everything stops"
+    say stop "consumers, monitoring"
     compose_quietly stop "${programs[@]}" || compose_failed "not everything stops"
     say stop "brokers, postgres"
     compose_quietly down || compose_failed "not everything stops"
@@ -161,6 +164,21 @@ consumer() {
 
 # The monitor's commands, beside the one that serves.
 monitor() { docker exec -e "USER=${USER:-unknown}" monitoring monitor "$@"; }
+
+# The demonstrations' client, in a container of its own beside the stack, which sees the recording that it replays.
+feed_client() {
+    local recording=()
+    if [[ -f ${2:-} ]]; then
+        recording=(-v "$2:/recordings/${2##*/}:ro")
+        set -- "$1" "/recordings/${2##*/}" "${@:3}"
+    fi
+    run_compose run --rm --no-deps -T "${recording[@]}" migrate producer "$@" --api http://tweet-api:8005
+}
+
+sql() {
+    docker exec -i postgres psql -X -qAt -v ON_ERROR_STOP=1 \
+        "postgres://factory_user:$POSTGRES_PASSWORD@127.0.0.1:5432/factory_monitoring"
+}
 
 # SIGTERM, and waits until it has ended; stays so until `start_process`.
 stop_process() {

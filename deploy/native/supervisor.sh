@@ -25,7 +25,7 @@ member() {
     case $1 in
     kafka*) echo "brokers:$1" ;;
     postgres | monitoring) echo "$1" ;;
-    sensor-consumer-*) echo "consumers:$1" ;;
+    sensor-consumer-* | feed-worker-*) echo "consumers:$1" ;;
     *) echo "producers:$1" ;;
     esac
 }
@@ -56,7 +56,7 @@ write_supervisor_config() {
         supervisor_sections
         for name in "${names[@]}"; do program_section "$name"; done
         group_section brokers "${brokers[@]}"
-        group_section consumers "${consumers[@]}"
+        group_section consumers "${consumers[@]}" "${workers[@]}"
         group_section producers "${producers[@]}"
     } | sed 's/%/%%/g' >"$supervisor_conf"
 }

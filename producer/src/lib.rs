@@ -11,9 +11,12 @@
 //! An event that Kafka acknowledged is on at least two brokers. When Kafka is away, events wait in a
 //! bounded queue, and when that is full the source waits: nothing is dropped and nothing is sent
 //! twice by hand. The database is only told; without it everything goes on.
+//!
+//! `demonstration` shows from outside what the tweet feed can do, and shares none of this.
 
 pub mod app;
 pub mod connection;
+pub mod demonstration;
 pub mod health;
 pub mod heartbeat;
 pub mod lines;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use configuration::Effective;
 use lifecycle::exit;
 use producer::{
-    app,
+    app, demonstration,
     options::{Command, Options, Tweets},
     setup::{Refused, Setup},
     tweets,
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Replay(replay) => produce(Setup::replay(replay), &settings),
         Command::Pipe(pipe) => produce(Setup::pipe(pipe), &settings),
         Command::Tweets(tweets) => serve(tweets, &settings),
+        Command::FeedDemo(options) => demonstration::feed_demo(options).map_or_else(refuse, ExitCode::from),
+        Command::FeedReplay(options) => demonstration::feed_replay(options).map_or_else(refuse, ExitCode::from),
     }
 }
 
@@ -29,10 +31,7 @@ fn main() -> ExitCode {
 fn produce(setup: Result<Setup, Refused>, settings: &Effective) -> ExitCode {
     let setup = match setup {
         Ok(setup) => setup,
-        Err(refused) => {
-            eprintln!("producer: {:#}", refused.error);
-            return refused.code.into();
-        }
+        Err(refused) => return refuse(refused),
     };
     info!(%settings, "starting");
     match app::run(setup) {
@@ -62,6 +61,11 @@ fn serve(options: Tweets, settings: &Effective) -> ExitCode {
 fn fail(failure: &anyhow::Error) -> ExitCode {
     error!(error = format!("{failure:#}"), "ended in failure");
     app::failure_code(failure).into()
+}
+
+fn refuse(refused: Refused) -> ExitCode {
+    eprintln!("producer: {:#}", refused.error);
+    refused.code.into()
 }
 
 /// Help and version are answers; anything else that the command line cannot be is a usage error.

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use schema::SensorType;
 use schema::topics::TWEETS;
 
-use crate::{pipe::OnError, plant::Profile, speed::Speed};
+use crate::{demonstration, pipe::OnError, plant::Profile, speed::Speed};
 
 /// Writes sensor readings to Kafka
 #[derive(Debug, Parser)]
@@ -50,6 +50,10 @@ pub enum Command {
     Pipe(Pipe),
     /// Serve the HTTP API of the tweet feed: users, follows, tweets, feeds
     Tweets(Tweets),
+    /// Post as a celebrity and measure how long it takes until the last of its followers' feeds has the tweet
+    FeedDemo(demonstration::celebrity::Options),
+    /// Replay recorded numbers of tweets against the tweet API, and measure when its users can read them
+    FeedReplay(demonstration::replay::Options),
 }
 
 /// `producer sensor`
