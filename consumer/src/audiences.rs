@@ -39,9 +39,9 @@ pub(crate) async fn serve(store: Store, updates: Updates, stop: Shutdown) -> Res
 /// None: what fails is tried again.
 pub(crate) async fn trim(store: Store, sizes: Histogram<f64>, stop: Shutdown) -> Result<(), Infallible> {
     repeat("trimming feeds", &stop, || async {
-        let looked_at = feeds::trim(&store).await?;
-        looked_at.iter().for_each(|items| sizes.record(*items as f64, &[]));
-        Ok(if looked_at.is_empty() { TRIM_EVERY } else { Duration::ZERO })
+        let Some(items) = feeds::trim(&store).await? else { return Ok(TRIM_EVERY) };
+        sizes.record(items as f64, &[]);
+        Ok(Duration::ZERO)
     })
     .await;
     Ok(())
@@ -51,7 +51,12 @@ pub(crate) async fn trim(store: Store, sizes: Histogram<f64>, stop: Shutdown) ->
 async fn repeat<F: Future<Output = Result<Duration, Error>>>(doing: &str, stop: &Shutdown, round: impl Fn() -> F) {
     let mut reached = true;
     while !stop.is_requested() {
-        let wait = match round().await {
+        // A round that is given up is done by the server or not at all.
+        let done = tokio::select! {
+            done = round() => done,
+            () = stop.requested() => return,
+        };
+        let wait = match done {
             Ok(wait) => {
                 reached = true;
                 wait

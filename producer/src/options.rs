@@ -49,6 +49,7 @@ pub enum Command {
     /// Read readings from standard input, a JSON object a line, every line exactly one event
     Pipe(Pipe),
     /// Serve the HTTP API of the tweet feed: users, follows, tweets, feeds
+    #[command(mut_arg("database_pool_size", |a| a.default_value("12")))]
     Tweets(Tweets),
     /// Post as a celebrity and measure how long it takes until the last of its followers' feeds has the tweet
     FeedDemo(demonstration::celebrity::Options),

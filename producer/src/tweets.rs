@@ -22,6 +22,7 @@ use configuration::Effective;
 use kafka::Inspector;
 use lifecycle::{Readiness, Shutdown, Tasks};
 use store::{Store, schema_version};
+use tokio::sync::Semaphore;
 use tracing::info;
 use warp::Filter as _;
 
@@ -95,7 +96,8 @@ pub async fn run(options: Tweets, settings: &Effective) -> anyhow::Result<()> {
             there = both => there.map(|()| drop(latch)),
         }
     });
-    let api = Api { store, posting, admission, limits, counts: Counts::new(&meter) };
+    let waiting = Semaphore::new((usize::from(options.store.database_pool_size) / 2).max(1));
+    let api = Api { store, waiting, posting, admission, limits, counts: Counts::new(&meter) };
     let routes = http::ops(readiness, telemetry::CONTENT_TYPE, move || metrics.render()).or(api::routes(api));
     let bounds = http::Limits { body_bytes: MOST_BODY_BYTES, request: REQUEST, ..http::Limits::default() };
     // Last, so that it ends first: what it has accepted is published by what ends behind it.

@@ -6,7 +6,7 @@
 
 CREATE TABLE feed_settings (
     only_row     boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    range_above  bigint   NOT NULL DEFAULT 2000 CHECK (range_above >= 0),
+    range_above  bigint   NOT NULL DEFAULT 2000 CHECK (range_above BETWEEN 0 AND 20000),
     range_rows   integer  NOT NULL DEFAULT 5000 CHECK (range_rows BETWEEN 1 AND 100000),
     pull_above   bigint   NOT NULL DEFAULT 10000 CHECK (pull_above >= 0),
     expire_after interval NOT NULL DEFAULT '1 hour' CHECK (expire_after > '0'),
@@ -26,11 +26,23 @@ ALTER TABLE tweets
     ADD COLUMN audience bigint,
     ADD COLUMN pulled boolean NOT NULL DEFAULT false;
 CREATE INDEX tweets_pulled ON tweets (author_id, tweet_id DESC) WHERE pulled;
+CREATE INDEX tweets_unstored ON tweets (author_id, tweet_id) WHERE stored_at IS NULL;
 COMMENT ON COLUMN tweets.audience IS 'How many followed its author when it was stored.';
 COMMENT ON COLUMN tweets.pulled IS 'Readers pull it: it is in no feed_items, or in some that do not count.';
 
-ALTER TABLE users ADD COLUMN feed_floor bigint NOT NULL DEFAULT 0;
-COMMENT ON COLUMN users.feed_floor IS 'Tweets up to this number are pulled when this user reads: their items were trimmed.';
+-- Of follows that are there, nothing is known but that they may bring everything.
+ALTER TABLE follows ADD COLUMN from_id bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN follows.from_id IS 'No tweet below it is brought by this follow: the oldest that was back-filled, or had its number and was not stored yet.';
+ALTER TABLE users ADD CONSTRAINT users_following_most CHECK (following <= 5000) NOT VALID;
+
+-- Not a column of users: who trims must not wait for who posts.
+CREATE TABLE feed_floors (
+    user_id bigint PRIMARY KEY REFERENCES users,
+    floor   bigint NOT NULL
+);
+COMMENT ON TABLE feed_floors IS 'Readers whose feed was trimmed.';
+COMMENT ON COLUMN feed_floors.user_id IS 'The reader.';
+COMMENT ON COLUMN feed_floors.floor IS 'Tweets up to this number are pulled when they read.';
 
 CREATE TABLE feed_tasks (
     tweet_id         bigint      PRIMARY KEY REFERENCES tweets,
@@ -118,27 +130,33 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Looks at the feeds of up to `most` lines of feed_trims, and trims those that are a quarter longer than what is kept: one row each,
--- with the number of items before. The floor moves first, under the reader's row: who reads meanwhile pulls below it.
-CREATE FUNCTION trim_feeds(most integer, OUT trimmed_user bigint, OUT items bigint) RETURNS SETOF record
+-- Looks at the feed of one line of feed_trims, and trims it when it is a quarter longer than what is kept: the reader, and the
+-- number of items before. No row: there is nothing to do. The floor moves in the same transaction, so that who reads meanwhile
+-- pulls below it. At most 10,000 items go at once; the rest gets a line of its own.
+CREATE FUNCTION trim_feed(OUT trimmed_user bigint, OUT items bigint) RETURNS SETOF record
     LANGUAGE plpgsql AS $$
 DECLARE
-    keep  integer := (SELECT keep_items FROM feed_settings);
-    below bigint;
+    keep    integer := (SELECT keep_items FROM feed_settings);
+    below   bigint;
+    deleted bigint;
 BEGIN
-    FOR trimmed_user IN
-        WITH due AS (
-            DELETE FROM feed_trims WHERE id IN (SELECT id FROM feed_trims ORDER BY id LIMIT most FOR UPDATE SKIP LOCKED)
-            RETURNING user_id)
-        SELECT DISTINCT user_id FROM due ORDER BY user_id
-    LOOP
-        SELECT count(*) INTO items FROM feed_items WHERE user_id = trimmed_user;
-        IF items > keep + keep / 4 THEN
-            SELECT tweet_id INTO below FROM feed_items WHERE user_id = trimmed_user
-             ORDER BY tweet_id DESC OFFSET keep LIMIT 1;
-            UPDATE users SET feed_floor = greatest(feed_floor, below) WHERE user_id = trimmed_user;
-            DELETE FROM feed_items WHERE user_id = trimmed_user AND tweet_id <= below;
+    DELETE FROM feed_trims WHERE id = (SELECT id FROM feed_trims ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING user_id INTO trimmed_user;
+    IF trimmed_user IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT count(*) INTO items FROM feed_items WHERE user_id = trimmed_user;
+    IF items > keep + keep / 4 THEN
+        SELECT tweet_id INTO below FROM feed_items WHERE user_id = trimmed_user
+         ORDER BY tweet_id DESC OFFSET keep LIMIT 1;
+        INSERT INTO feed_floors AS f VALUES (trimmed_user, below)
+            ON CONFLICT (user_id) DO UPDATE SET floor = greatest(f.floor, EXCLUDED.floor);
+        DELETE FROM feed_items WHERE user_id = trimmed_user AND tweet_id IN (
+            SELECT tweet_id FROM feed_items WHERE user_id = trimmed_user AND tweet_id <= below ORDER BY tweet_id LIMIT 10000);
+        GET DIAGNOSTICS deleted = ROW_COUNT;
+        IF deleted = 10000 THEN
+            INSERT INTO feed_trims (user_id) VALUES (trimmed_user);
         END IF;
-        RETURN NEXT;
-    END LOOP;
+    END IF;
+    RETURN NEXT;
 END $$;

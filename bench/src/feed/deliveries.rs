@@ -138,7 +138,7 @@ async fn by_the_group(site: &Arc<Site>, topic: &str, people: (i64, i64), tweets:
     let seconds: f64 = sql.query_one(span, &[]).await?.get(0);
     drop(workers);
     let items: i64 = sql.query_one("SELECT count(*) FROM feed_items", &[]).await?.get(0);
-    let kept: i64 = sql.query_one("SELECT count(*) FROM users WHERE feed_floor > 0", &[]).await?.get(0);
+    let kept: i64 = sql.query_one("SELECT count(*) FROM feed_floors", &[]).await?.get(0);
     ensure!(items == tweets * people.1 || kept > 0, "{items} items instead of {}", tweets * people.1);
     pipeline.remove().await?;
     Ok((tweets * people.1) as f64 / seconds)

@@ -12,7 +12,7 @@ use super::{Failure, open};
 #[group(skip)]
 pub struct Options {
     /// Serve audiences larger than this range by range, beside the batches
-    #[arg(long, value_name = "FOLLOWERS", value_parser = value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "FOLLOWERS", value_parser = value_parser!(i64).range(0..=20_000))]
     range_above: Option<i64>,
     /// Followers of one range
     #[arg(long, value_name = "FOLLOWERS", value_parser = value_parser!(i32).range(1..=100_000))]

@@ -28,37 +28,40 @@ pub struct Item {
     pub created_at: Timestamp,
 }
 
-/// Whether tweet `t` is meant for the reader of follow `f`.
+/// Whether tweet `t` is meant for the reader of follow `f`; `from_id` says nothing new, and bounds the search.
 macro_rules! visible {
     () => {
-        "t.stored_at IS NOT NULL AND t.deleted_at IS NULL AND (f.version <= t.audience_version OR f.since_id <= t.tweet_id)"
+        "t.tweet_id >= f.from_id AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL \
+         AND (f.version <= t.audience_version OR f.since_id <= t.tweet_id)"
     };
 }
 
 /// `$1` the reader, `$2` the number before which, `$3` how many at most. The floor and the items are of one snapshot, so
 /// that a trim can't come between them.
 const ABOVE: &str = concat!(
-    "SELECT r.feed_floor, i.* FROM users r LEFT JOIN LATERAL ( \
+    "SELECT r.floor, i.* FROM ( \
+       SELECT u.user_id, coalesce(l.floor, 0) AS floor FROM users u LEFT JOIN feed_floors l USING (user_id) WHERE u.user_id = $1) r \
+     LEFT JOIN LATERAL ( \
        SELECT * FROM ( \
          (SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM feed_items i \
             JOIN tweets t ON t.tweet_id = i.tweet_id AND NOT t.pulled \
             JOIN follows f ON f.followed_id = i.author_id AND f.follower_id = i.user_id \
-           WHERE i.user_id = $1 AND i.tweet_id < $2 AND i.tweet_id > r.feed_floor AND ",
+           WHERE i.user_id = $1 AND i.tweet_id < $2 AND i.tweet_id > r.floor AND ",
     visible!(),
     " ORDER BY i.tweet_id DESC LIMIT $3) \
          UNION ALL \
          (SELECT p.* FROM follows f CROSS JOIN LATERAL ( \
             SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-             WHERE t.author_id = f.followed_id AND t.pulled AND t.tweet_id < $2 AND t.tweet_id > r.feed_floor AND ",
+             WHERE t.author_id = f.followed_id AND t.pulled AND t.tweet_id < $2 AND t.tweet_id > r.floor AND ",
     visible!(),
     "         ORDER BY t.tweet_id DESC LIMIT $3) AS p \
            WHERE f.follower_id = $1 ORDER BY p.tweet_id DESC LIMIT $3) \
          UNION ALL \
          (SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-           WHERE t.author_id = $1 AND t.tweet_id < $2 AND t.tweet_id > r.feed_floor AND t.stored_at IS NOT NULL \
+           WHERE t.author_id = $1 AND t.tweet_id < $2 AND t.tweet_id > r.floor AND t.stored_at IS NOT NULL \
              AND t.deleted_at IS NULL ORDER BY t.tweet_id DESC LIMIT $3)) AS found \
        ORDER BY tweet_id DESC LIMIT $3) AS i ON true \
-     WHERE r.user_id = $1 ORDER BY i.tweet_id DESC"
+     ORDER BY i.tweet_id DESC"
 );
 
 /// The same below the floor, where nothing is materialised.
@@ -146,17 +149,17 @@ pub async fn step(store: &Store) -> Result<Option<Step>> {
     Ok(row.map(|row| Step { items: unsigned(row.get(0)), outcome: row.get(1) }))
 }
 
-/// Looks at some feeds that may have become too long, and trims those that have; how many items each had.
+/// Looks at one feed that may have become too long, and trims it if it has; how many items it had. `None` when there is
+/// none to look at.
 ///
 /// # Errors
 /// Transient ones; nothing is kept in part.
-pub async fn trim(store: &Store) -> Result<Vec<u64>> {
-    const DOING: &str = "trimming feeds";
-    const AT_ONCE: i32 = 50;
+pub async fn trim(store: &Store) -> Result<Option<u64>> {
+    const DOING: &str = "trimming a feed";
     let client = store.pooled().await?;
-    let statement = client.prepare_cached("SELECT items FROM trim_feeds($1)").await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&AT_ONCE]).await.map_err(Error::doing(DOING))?;
-    Ok(rows.iter().map(|row| unsigned(row.get(0))).collect())
+    let statement = client.prepare_cached("SELECT items FROM trim_feed()").await.map_err(Error::doing(DOING))?;
+    let row = client.query_opt(&statement, &[]).await.map_err(Error::doing(DOING))?;
+    Ok(row.map(|row| unsigned(row.get(0))))
 }
 
 /// Audiences that are being served range by range.
@@ -172,7 +175,7 @@ pub async fn tasks(store: &Store) -> Result<u64> {
 /// How tweets reach their audiences, from the next one on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Audiences larger than this are served by a task, in ranges.
+    /// Audiences larger than this, at most 20,000, are served by a task, in ranges.
     pub range_above: i64,
     /// Followers of one range, 1 to 100,000.
     pub range_rows: i32,

@@ -39,15 +39,17 @@ pub enum Numbered {
     NoSuchAuthor,
 }
 
-/// Numbers in the order of the requests, so that an author's tweets grow in the order in which they are published.
+/// Numbers in the order of the requests, so that an author's tweets grow in the order in which they are published; rows in the
+/// order of the keys, so that two processes that are asked with the same ones never wait for each other.
 const NUMBER: &str = "WITH asked AS MATERIALIZED ( \
-       SELECT a.*, u.user_id IS NOT NULL AS known, \
-              CASE WHEN u.user_id IS NOT NULL THEN nextval('tweets_tweet_id_seq') END AS tweet_id \
-         FROM unnest($1::bigint[], $2::text[], $3::bytea[]) WITH ORDINALITY AS a(author_id, idempotency_key, request_hash, n) \
-         LEFT JOIN LATERAL (SELECT user_id FROM users WHERE users.user_id = a.author_id) u ON true), \
+       SELECT a.*, CASE WHEN known THEN nextval('tweets_tweet_id_seq') END AS tweet_id \
+         FROM (SELECT a.*, EXISTS (SELECT FROM users WHERE user_id = author_id) AS known \
+             FROM unnest($1::bigint[], $2::text[], $3::bytea[]) WITH ORDINALITY AS a(author_id, idempotency_key, request_hash, n) \
+            ORDER BY n) AS a), \
      made AS ( \
        INSERT INTO tweets (tweet_id, author_id, idempotency_key, request_hash) \
-       SELECT tweet_id, author_id, idempotency_key, request_hash FROM asked WHERE known ORDER BY n \
+       SELECT tweet_id, author_id, idempotency_key, request_hash FROM asked WHERE known \
+        ORDER BY author_id, idempotency_key, n \
        ON CONFLICT (author_id, idempotency_key) DO NOTHING RETURNING tweet_id, created_at) \
      SELECT asked.known, made.tweet_id, made.created_at FROM asked LEFT JOIN made USING (tweet_id) ORDER BY asked.n";
 

@@ -166,7 +166,7 @@ async fn checkpoint(transaction: &Transaction<'_>, horizon: Timestamp) -> Result
 }
 
 /// Drops what the live view no longer shows: sums per second after two hours, sums per minute and events
-/// (alarms' own, too) after 31 days. How many rows.
+/// (alarms' own, too) after 31 days; and numbers of tweets that were never published. How many rows.
 ///
 /// # Errors
 /// Transient ones.
@@ -180,6 +180,8 @@ pub async fn trim(store: &Store) -> Result<u64> {
         ("alarm_events", "recorded_at < now() - interval '31 days'"),
         ("heartbeat_gaps", "until_at < now() - interval '31 days'"),
         ("consumer_lives", "last_beat < now() - interval '31 days'"),
+        // Longer than the topic keeps a record: numbers whose record never came.
+        ("tweets", "stored_at IS NULL AND created_at < now() - interval '8 days'"),
     ] {
         trimmed += trim_table(&client, table, old).await?;
     }

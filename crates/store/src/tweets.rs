@@ -24,7 +24,7 @@ pub const BATCH: Target = Target {
     copy: "COPY tweet_records (tweet_id, author_id, content, event_time, processed_by_consumer, log_id, kafka_partition, \
            kafka_offset) FROM STDIN (FORMAT binary)",
     encode,
-    then: &[LOCK_AUTHORS, FAN_OUT],
+    then: &[LOCK_AUTHORS, RAISE_NUMBERS, FAN_OUT],
 };
 
 fn encode(row: &mut Vec<u8>, payload: Option<&[u8]>, origin: &Origin<'_>) -> Result<(), Fault> {
@@ -49,6 +49,16 @@ const LOCK_AUTHORS: &str = concat!(
     ") AS record) ORDER BY user_id FOR SHARE"
 );
 
+/// A database that was restored gives numbers that the log has: what comes back from there takes them out of reach.
+const RAISE_NUMBERS: &str = concat!(
+    "SELECT FROM (SELECT max(tweet_id) AS most FROM (",
+    records!(),
+    ") AS record) AS stored \
+      WHERE CASE WHEN most > (SELECT last_value FROM tweets_tweet_id_seq) THEN setval('tweets_tweet_id_seq', most) END > 0"
+);
+
+/// A number is a tweet's of one author and one instant; another one under the same number is not stored, which `verify`
+/// finds.
 const FAN_OUT: &str = concat!(
     "WITH settings AS MATERIALIZED (SELECT * FROM feed_settings), \
      record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
@@ -58,14 +68,14 @@ const FAN_OUT: &str = concat!(
          INSERT INTO tweets AS t (tweet_id, author_id, created_at, content, stored_at, audience_version, audience, pulled) \
          SELECT r.tweet_id, r.author_id, r.event_time, r.content, now(), coalesce(u.audience_version, 0), \
                 coalesce(u.followers, 0), \
-                coalesce(u.followers, 0) > s.pull_above OR r.event_time < now() - s.expire_after \
-           FROM record r CROSS JOIN settings s LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
+                coalesce(coalesce(u.followers, 0) > s.pull_above OR r.event_time < now() - s.expire_after, false) \
+           FROM record r LEFT JOIN settings s ON true LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
          ON CONFLICT (tweet_id) DO UPDATE SET content = EXCLUDED.content, stored_at = EXCLUDED.stored_at, \
                 audience_version = EXCLUDED.audience_version, audience = EXCLUDED.audience, pulled = EXCLUDED.pulled \
-             WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id \
+             WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id AND t.created_at = EXCLUDED.created_at \
          RETURNING t.tweet_id, t.author_id, t.created_at, t.audience_version, t.audience, t.pulled, t.deleted_at), \
-     live AS (SELECT t.*, t.audience > s.range_above AS ranged, t.audience > s.pull_above AS popular \
-           FROM stored t CROSS JOIN settings s WHERE t.deleted_at IS NULL), \
+     live AS (SELECT t.*, coalesce(t.audience > s.range_above, false) AS ranged, t.audience > s.pull_above AS popular \
+           FROM stored t LEFT JOIN settings s ON true WHERE t.deleted_at IS NULL), \
      task AS ( \
          INSERT INTO feed_tasks (tweet_id, author_id, audience_version) \
          SELECT tweet_id, author_id, audience_version FROM live WHERE ranged AND NOT pulled), \

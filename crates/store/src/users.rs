@@ -3,14 +3,18 @@
 //! A follow and the storing of a tweet take the author's row, so that one of them is first: what is stored by then, the
 //! follow back-fills itself; what comes later is fanned out to it (`schema/migrations/V7__feed.sql`).
 
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 
 use crate::connect::Store;
 use crate::error::{Error, Result};
 
 /// Tweets that a new follower gets of those that are there.
 pub const BACKFILL: i64 = 100;
+/// Users whom one may follow at the most: reading pulls from each.
+pub const MOST_FOLLOWING: i64 = 5_000;
 
 /// Somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub enum Followed {
     Already,
     /// There is no such user.
     NoSuchUser(i64),
+    /// They follow [`MOST_FOLLOWING`].
+    TooMany,
 }
 
 /// Makes a user.
@@ -94,27 +100,35 @@ pub async fn follow(store: &Store, follower: i64, followed: i64) -> Result<Follo
     if let Some(missing) = lock(&transaction, follower, followed).await? {
         return Ok(Followed::NoSuchUser(missing));
     }
-    // Statements of their own: each sees what the lock waited for.
-    let follows = "INSERT INTO follows (followed_id, follower_id, version, since_id) \
-         SELECT user_id, $2, audience_version + 1, \
-                (SELECT min(tweet_id) FROM (SELECT tweet_id FROM tweets WHERE author_id = $1 AND stored_at IS NOT NULL \
-                    AND deleted_at IS NULL ORDER BY tweet_id DESC LIMIT $3) latest) \
-           FROM users WHERE user_id = $1 ON CONFLICT DO NOTHING";
-    let items = "INSERT INTO feed_items (user_id, tweet_id, author_id) \
+    // Statements of their own: each sees what the lock waited for. A number that was given and not stored yet may be stored
+    // behind the follow.
+    const FOLLOWS: &str = "INSERT INTO follows (followed_id, follower_id, version, since_id, from_id) \
+         SELECT user_id, $2, audience_version + 1, since, \
+                coalesce(least(since, (SELECT min(tweet_id) FROM tweets WHERE author_id = $1 AND stored_at IS NULL)), 0) \
+           FROM users, (SELECT min(tweet_id) AS since FROM (SELECT tweet_id FROM tweets WHERE author_id = $1 \
+                AND stored_at IS NOT NULL AND deleted_at IS NULL ORDER BY tweet_id DESC LIMIT $3) latest) AS back \
+          WHERE user_id = $1 ON CONFLICT DO NOTHING";
+    const ITEMS: &str = "WITH items AS ( \
+         INSERT INTO feed_items (user_id, tweet_id, author_id) \
          SELECT f.follower_id, t.tweet_id, t.author_id FROM follows f \
            JOIN tweets t ON t.author_id = f.followed_id AND t.tweet_id >= f.since_id \
           WHERE f.followed_id = $1 AND f.follower_id = $2 AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL \
             AND NOT t.pulled \
-         ON CONFLICT DO NOTHING";
-    let followed_author =
+         ON CONFLICT DO NOTHING RETURNING user_id) \
+         INSERT INTO feed_trims (user_id) SELECT DISTINCT user_id FROM items";
+    const AUTHOR: &str =
         "UPDATE users SET audience_version = audience_version + 1, followers = followers + 1 WHERE user_id = $1";
-    let following = "UPDATE users SET following = following + 1 WHERE user_id = $1";
-    if transaction.execute(follows, &[&followed, &follower, &BACKFILL]).await.map_err(Error::doing(DOING))? == 0 {
+    const READER: &str = "UPDATE users SET following = following + 1 WHERE user_id = $1";
+    const FULL: &str = "SELECT FROM users WHERE user_id = $1 AND following >= $2";
+    if execute(&transaction, FULL, &[&follower, &MOST_FOLLOWING]).await? > 0 {
+        return Ok(Followed::TooMany);
+    }
+    if execute(&transaction, FOLLOWS, &[&followed, &follower, &BACKFILL]).await? == 0 {
         return Ok(Followed::Already);
     }
-    transaction.execute(items, &[&followed, &follower]).await.map_err(Error::doing(DOING))?;
-    transaction.execute(followed_author, &[&followed]).await.map_err(Error::doing(DOING))?;
-    transaction.execute(following, &[&follower]).await.map_err(Error::doing(DOING))?;
+    execute(&transaction, ITEMS, &[&followed, &follower]).await?;
+    execute(&transaction, AUTHOR, &[&followed]).await?;
+    execute(&transaction, READER, &[&follower]).await?;
     transaction.commit().await.map_err(Error::doing(DOING))?;
     Ok(Followed::New)
 }
@@ -130,21 +144,26 @@ pub async fn unfollow(store: &Store, follower: i64, followed: i64) -> Result<boo
     if lock(&transaction, follower, followed).await?.is_some() {
         return Ok(false);
     }
-    let ended = "DELETE FROM follows WHERE followed_id = $1 AND follower_id = $2";
-    if transaction.execute(ended, &[&followed, &follower]).await.map_err(Error::doing(DOING))? == 0 {
+    const ENDED: &str = "DELETE FROM follows WHERE followed_id = $1 AND follower_id = $2";
+    const AUTHOR: &str = "UPDATE users SET followers = followers - 1 WHERE user_id = $1";
+    const READER: &str = "UPDATE users SET following = following - 1 WHERE user_id = $1";
+    // A feed is short: its key finds the reader's items.
+    const ITEMS: &str = "DELETE FROM feed_items WHERE user_id = $2 AND author_id = $1";
+    if execute(&transaction, ENDED, &[&followed, &follower]).await? == 0 {
         return Ok(false);
     }
-    for (statement, user) in [
-        ("UPDATE users SET followers = followers - 1 WHERE user_id = $1", followed),
-        ("UPDATE users SET following = following - 1 WHERE user_id = $1", follower),
-    ] {
-        transaction.execute(statement, &[&user]).await.map_err(Error::doing(DOING))?;
-    }
-    // A feed is short: its key finds the reader's items.
-    let items = "DELETE FROM feed_items WHERE user_id = $2 AND author_id = $1";
-    transaction.execute(items, &[&followed, &follower]).await.map_err(Error::doing(DOING))?;
+    execute(&transaction, AUTHOR, &[&followed]).await?;
+    execute(&transaction, READER, &[&follower]).await?;
+    execute(&transaction, ITEMS, &[&followed, &follower]).await?;
     transaction.commit().await.map_err(Error::doing(DOING))?;
     Ok(true)
+}
+
+/// One statement of a change of follows; how many rows.
+async fn execute(transaction: &Transaction<'_>, statement: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64> {
+    const DOING: &str = "changing follows";
+    let statement = transaction.prepare_cached(statement).await.map_err(Error::doing(DOING))?;
+    transaction.execute(&statement, values).await.map_err(Error::doing(DOING))
 }
 
 /// Who is asked for: the followers of a user, or whom they follow.
@@ -179,10 +198,12 @@ pub async fn connected(store: &Store, user: i64, side: Side, after: i64, limit: 
 }
 
 /// Takes the two rows in the order in which everybody takes them; the one that is not there.
-async fn lock(transaction: &tokio_postgres::Transaction<'_>, follower: i64, followed: i64) -> Result<Option<i64>> {
-    let statement = "SELECT user_id FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE";
+async fn lock(transaction: &Transaction<'_>, follower: i64, followed: i64) -> Result<Option<i64>> {
+    const STATEMENT: &str = "SELECT user_id FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE";
+    const DOING: &str = "locking two users";
     let wanted = vec![follower, followed];
-    let rows = transaction.query(statement, &[&wanted]).await.map_err(Error::doing("locking two users"))?;
+    let statement = transaction.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
+    let rows = transaction.query(&statement, &[&wanted]).await.map_err(Error::doing(DOING))?;
     let there: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     Ok(wanted.into_iter().find(|user| !there.contains(user)))
 }

@@ -12,7 +12,7 @@ use millrace_store::batch::{Letter, Outcome};
 use millrace_store::dead_letters::{Replay, replay};
 use millrace_store::tweets::TARGET;
 use millrace_store::users::{self, Created, Followed};
-use millrace_store::{feeds, verify};
+use millrace_store::{feeds, posts, verify};
 use schema::tweet::{Tweet, VERSION};
 use schema::{Fault, ReasonCode};
 use testkit::wait_until;
@@ -86,7 +86,7 @@ async fn a_follow_and_a_tweet_that_meet_have_one_result() -> Result<()> {
     };
     // Borrowed apart: the batch's writer and the session that follows.
     let World { writer, author, claim, log_id, next, .. } = &world;
-    let part = part(*log_id, *claim, *next, &[(1, ada)], &author.consumer_id);
+    let part = part(*log_id, *claim, *next, &[(1, ada, world.numbered_at(1).await?)], &author.consumer_id);
     let (stored, followed) =
         tokio::join!(async { writer.store::<()>(author, &[part], std::future::ready(None)).await }, waiting);
     followed?;
@@ -121,14 +121,16 @@ async fn what_is_missing_from_a_feed_is_found() -> Result<()> {
     let mut world = World::new().await?;
     let (ada, bob) = (world.user("ada").await?, world.user("bob").await?);
     world.follow(bob, ada).await?;
-    world.stores(&[(1, ada), (2, ada)]).await?;
+    world.stores(&[(1, ada), (2, ada), (3, ada), (4, ada)]).await?;
     world.sql.execute("DELETE FROM feed_items WHERE tweet_id = 2", &[]).await?;
     world.sql.execute("DELETE FROM tweets WHERE tweet_id = 1", &[]).await?;
+    world.sql.execute("UPDATE tweets SET content = 'another' WHERE tweet_id = 3", &[]).await?;
+    world.sql.execute("UPDATE feed_items SET author_id = 99 WHERE tweet_id = 4", &[]).await?;
     let report = verify::run(&world.store, TARGET).await?;
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.kind, finding.places.ranges.clone())).collect();
     assert_eq!(
         found,
-        [(verify::Kind::TweetMissing, vec![(0, 1)]), (verify::Kind::FeedMissing, vec![(1, 2)])],
+        [(verify::Kind::TweetMissing, vec![(0, 1), (2, 3)]), (verify::Kind::FeedMissing, vec![(1, 2), (3, 4)])],
         "{report:#?}"
     );
     Ok(())
@@ -254,9 +256,9 @@ async fn a_trimmed_feed_goes_on_below_its_floor() -> Result<()> {
     world.follow(readers[0], bob).await?;
     let tweets: Vec<(i64, i64)> = (1..=40).map(|n| (n, if n % 3 == 0 { bob } else { ada })).collect();
     world.stores(&tweets).await?;
-    world.sql.execute("INSERT INTO feed_trims (user_id) VALUES ($1), ($1)", &[&readers[0]]).await?;
-    assert_eq!(feeds::trim(&world.store).await?, [40]);
-    assert_eq!(feeds::trim(&world.store).await?, Vec::<u64>::new());
+    world.sql.batch_execute("TRUNCATE feed_trims").await?;
+    world.sql.execute("INSERT INTO feed_trims (user_id) VALUES ($1)", &[&readers[0]]).await?;
+    assert_eq!(feeds::trim(&world.store).await?, Some(40));
     let kept = world.sql.query_one("SELECT count(*), min(tweet_id) FROM feed_items", &[]).await?;
     assert_eq!((kept.get::<_, i64>(0), kept.get::<_, i64>(1)), (8, 33));
     let all: Vec<i64> = (1..=40).rev().collect();
@@ -265,9 +267,55 @@ async fn a_trimmed_feed_goes_on_below_its_floor() -> Result<()> {
     world.is_proven().await?;
     // A feed that is trimmed has what a follow brings below the floor, too.
     let cy = world.user("cy").await?;
-    world.sql.batch_execute("UPDATE users SET feed_floor = 40 WHERE username = 'cy'").await?;
+    world.sql.execute("INSERT INTO feed_floors VALUES ($1, 40)", &[&cy]).await?;
     world.follow(cy, bob).await?;
     assert_eq!(world.pages(cy, 5).await?, (1..=40).rev().filter(|n| n % 3 == 0).collect::<Vec<i64>>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_follow_brings_the_latest_hundred_and_what_was_numbered_and_not_stored() -> Result<()> {
+    let mut world = World::new().await?;
+    let (ada, bob) = (world.user("ada").await?, world.user("bob").await?);
+    let wishes = vec![posts::Request { author_id: ada, key: None }; 152];
+    let given = posts::number(&world.store, &wishes).await?;
+    let numbers: Vec<i64> = given
+        .iter()
+        .map(|numbered| match numbered {
+            posts::Numbered::Is { tweet_id, .. } => *tweet_id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(numbers.is_sorted(), "in the order of the requests");
+    // The third and the last are still on their way.
+    let (late, stored): (Vec<i64>, Vec<i64>) = numbers.iter().partition(|n| **n == numbers[2] || **n == numbers[151]);
+    world.stores(&stored.iter().map(|n| (*n, ada)).collect::<Vec<_>>()).await?;
+    world.follow(bob, ada).await?;
+    let mut latest: Vec<i64> = stored.iter().rev().take(100).copied().collect();
+    assert_eq!(world.feed(bob).await?, latest);
+    world.stores(&late.iter().map(|n| (*n, ada)).collect::<Vec<_>>()).await?;
+    latest.insert(0, numbers[151]);
+    latest.push(numbers[2]);
+    assert_eq!(world.feed(bob).await?, latest, "what is stored behind a follow is brought by it, whatever its number");
+    world.is_proven().await
+}
+
+#[tokio::test]
+async fn numbers_that_the_log_has_are_not_given_again_and_another_tweet_of_a_number_is_found() -> Result<()> {
+    let mut world = World::new().await?;
+    let (ada, bob) = (world.user("ada").await?, world.user("bob").await?);
+    // As after a restore: the log has a number that the database has not given.
+    world.stores(&[(7, ada)]).await?;
+    let given = posts::number(&world.store, &[posts::Request { author_id: bob, key: None }]).await?;
+    assert!(matches!(given[0], posts::Numbered::Is { tweet_id: 8, .. }), "{given:?}");
+    world.is_proven().await?;
+    // Given again before the log was read: the number is bob's, the record ada's.
+    let record = part(world.log_id, world.claim, world.next, &[(8, ada, jiff::Timestamp::now())], "feed-worker-0");
+    let outcome: Outcome<()> = world.writer.store(&world.author, &[record], std::future::ready(None)).await;
+    ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+    let report = verify::run(&world.store, TARGET).await?;
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.kind, finding.places.ranges.clone())).collect();
+    assert_eq!(found, [(verify::Kind::TweetMissing, vec![(1, 2)])], "{report:#?}");
     Ok(())
 }
 

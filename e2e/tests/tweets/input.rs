@@ -116,6 +116,8 @@ async fn bad_input_is_told_by_field_and_reason_and_never_stored_by_half() -> Res
     refused(Method::POST, "/api/users/", user("x", "user1@example.com"), StatusCode::CONFLICT, "email").await?;
     refused(Method::POST, "/api/users/", user("x", "nobody"), StatusCode::BAD_REQUEST, "email").await?;
     refused(Method::POST, "/api/users/", user("a\u{7}", "x@y"), StatusCode::BAD_REQUEST, "username").await?;
+    let cluster = format!("x{}", "\u{332}".repeat(2_000));
+    refused(Method::POST, "/api/users/", user(&cluster, "x@y"), StatusCode::BAD_REQUEST, "username").await?;
     refused(Method::GET, "/api/feed/?limit=101", None, StatusCode::BAD_REQUEST, "limit").await?;
     refused(Method::GET, "/api/feed/?cursor=x", None, StatusCode::BAD_REQUEST, "cursor").await?;
     refused(Method::GET, "/api/tweets/99", None, StatusCode::NOT_FOUND, "id").await?;

@@ -102,7 +102,7 @@ async fn run(seed: u64) -> Result<()> {
         is_right(*reader, &pages, &known).with_context(|| format!("the feed of {reader}"))?;
     }
     let shown = "SELECT count(*) FILTER (WHERE pulled), count(*) FILTER (WHERE audience BETWEEN 16 AND 70), \
-         (SELECT count(*) FROM users WHERE feed_floor > 0) FROM tweets";
+         (SELECT count(*) FROM feed_floors) FROM tweets";
     let row = sql.query_one(shown, &[]).await?;
     let (pulled, ranged, trimmed): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     ensure!(pulled > 0 && ranged > 0 && trimmed > 0, "{pulled} pulled, {ranged} in ranges, {trimmed} trimmed feeds");

@@ -20,6 +20,7 @@ use store::Store;
 use store::feeds::{self, Item};
 use store::posts::{self, Deleted};
 use store::users::{self, Created, Followed, Side};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::{OpenApi, ToSchema};
 use warp::http::header::{HeaderName, RETRY_AFTER};
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -36,6 +37,8 @@ use super::posting::{Accepted, Post, Posting, Refusal};
 pub struct Api {
     /// Users, follows, feeds.
     pub store: Store,
+    /// What waits for rows that workers hold, at once: the rest of the connections stay free for the rest.
+    pub waiting: Semaphore,
     /// Where tweets go.
     pub posting: Posting,
     /// Whether they are taken.
@@ -145,6 +148,11 @@ fn find(path: &str) -> Option<(&'static str, &'static [Method], i64)> {
 }
 
 impl Api {
+    /// Waits for a turn among those who may wait for a row.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.waiting.acquire().await.expect("nobody closes it")
+    }
+
     async fn answer(
         &self,
         route: &'static str,
@@ -354,6 +362,7 @@ struct Following {
         (status = 200, body = Following, description = "They did already."),
         (status = 400, description = "The body is not of this form, or names the user who acts."),
         (status = 404, description = "There is no such user: `field` says which."),
+        (status = 409, description = "They follow 5,000 users, the most there may be."),
         (status = 503, description = "The database does not answer.")))]
 async fn follow(api: &Api, asked: &Asked) -> Result<Response, Problem> {
     let follower_id = asked.user()?;
@@ -364,9 +373,14 @@ async fn follow(api: &Api, asked: &Asked) -> Result<Response, Problem> {
     if followed_id == follower_id {
         return Err(wrong("followed_id", "`followed_id` is the user who acts: nobody follows themselves"));
     }
+    let _turn = api.turn().await;
     let status = match users::follow(&api.store, follower_id, followed_id).await.map_err(no_database)? {
         Followed::New => StatusCode::CREATED,
         Followed::Already => StatusCode::OK,
+        Followed::TooMany => {
+            let problem = Problem::new(StatusCode::CONFLICT);
+            return Err(problem.detail(format!("they follow {} users, the most there may be", users::MOST_FOLLOWING)));
+        }
         Followed::NoSuchUser(user) => {
             return Err(no_user(user, if user == follower_id { "X-User-ID" } else { "followed_id" }));
         }
@@ -383,6 +397,7 @@ async fn follow(api: &Api, asked: &Asked) -> Result<Response, Problem> {
         (status = 503, description = "The database does not answer.")))]
 async fn unfollow(api: &Api, id: i64, asked: &Asked) -> Result<Response, Problem> {
     let follower = asked.user()?;
+    let _turn = api.turn().await;
     if users::unfollow(&api.store, follower, id).await.map_err(no_database)? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -494,7 +509,9 @@ async fn tweet(api: &Api, id: i64) -> Result<Response, Problem> {
         (status = 404, description = "There is none, or it is deleted."),
         (status = 503, description = "The database does not answer.")))]
 async fn delete_tweet(api: &Api, id: i64, asked: &Asked) -> Result<Response, Problem> {
-    match posts::delete(&api.store, asked.user()?, id).await.map_err(no_database)? {
+    let author = asked.user()?;
+    let _turn = api.turn().await;
+    match posts::delete(&api.store, author, id).await.map_err(no_database)? {
         Deleted::Now => Ok(StatusCode::NO_CONTENT.into_response()),
         Deleted::NotTheirs => Err(Problem::new(StatusCode::FORBIDDEN).detail("somebody else's tweet")),
         Deleted::NoSuchTweet => Err(no_tweet(id)),

@@ -7,8 +7,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Longest tweet, in extended grapheme clusters (UAX #29) of its NFC form (UAX #15): what a person counts.
 pub const MOST_CLUSTERS: usize = 280;
-/// Longest user name, in extended grapheme clusters.
+/// Longest user name, in extended grapheme clusters, and in bytes: a cluster has no bound of its own.
 pub const MOST_NAME_CLUSTERS: usize = 50;
+/// See [`MOST_NAME_CLUSTERS`].
+pub const MOST_NAME_BYTES: usize = 1_000;
 /// Longest address (RFC 5321, section 4.5.3.1.3), in bytes.
 pub const MOST_EMAIL_BYTES: usize = 254;
 
@@ -35,6 +37,10 @@ pub fn hash(content: &str) -> Vec<u8> {
 pub fn name(username: &str) -> Result<String, Fault> {
     let username: String = username.nfc().collect();
     check_text("username", &username, MOST_NAME_CLUSTERS)?;
+    if username.len() > MOST_NAME_BYTES {
+        let text = format!("`username` has {} bytes, {MOST_NAME_BYTES} are accepted", username.len());
+        return Err(Fault::new(ReasonCode::TextLength, Some("username"), text));
+    }
     Ok(username)
 }
 
@@ -104,6 +110,7 @@ mod tests {
         assert_ne!(hash("cafe"), hash("caf\u{e9}"));
         assert_eq!(name("cafe\u{301}"), Ok("caf\u{e9}".to_owned()));
         assert!(name(&"x".repeat(51)).is_err());
+        assert!(name(&format!("x{}", "\u{332}\u{323}".repeat(400))).is_err(), "one cluster of 1,601 bytes");
     }
 
     #[test]

@@ -9,25 +9,32 @@ use super::Audit;
 use super::finding::Kind;
 use crate::error::{Error, Result};
 
-/// Records whose tweet is not stored.
+/// Records whose tweet is not stored, or is another one's: of another author or instant, or with a content that no record
+/// of that number has.
 const UNSTORED: &str = "
     SELECT r.log_id, r.kafka_partition, r.kafka_offset, r.tweet_id, 0::bigint, 0::bigint
-      FROM tweet_records r LEFT JOIN tweets t ON t.tweet_id = r.tweet_id AND t.stored_at IS NOT NULL
-     WHERE t.tweet_id IS NULL";
+      FROM tweet_records r
+      LEFT JOIN tweets t ON t.tweet_id = r.tweet_id AND t.author_id = r.author_id AND t.created_at = r.event_time
+       AND t.stored_at IS NOT NULL
+     WHERE t.tweet_id IS NULL
+        OR t.content <> r.content
+           AND NOT EXISTS (SELECT FROM tweet_records o WHERE o.tweet_id = r.tweet_id AND o.content = t.content)";
 
 /// Tweets that somebody who follows their author does not have: those stored behind the follow, and those that it found
-/// and back-filled. What is pulled, is below the reader's floor, or is still to be served by a task needs no item. No tweet
-/// is there twice: the feeds' key.
+/// and back-filled. What is pulled, is below the reader's floor, or is still to be served by a task needs no item, unless that
+/// task stands still. No tweet is there twice: the feeds' key.
 const UNREAD: &str = "
     SELECT r.log_id, r.kafka_partition, min(r.kafka_offset), t.tweet_id, count(DISTINCT f.follower_id), min(f.follower_id)
       FROM tweets t
       JOIN follows f ON f.followed_id = t.author_id AND (f.version <= t.audience_version OR f.since_id <= t.tweet_id)
-      JOIN users reader ON reader.user_id = f.follower_id AND t.tweet_id > reader.feed_floor
       JOIN tweet_records r ON r.tweet_id = t.tweet_id
-      LEFT JOIN feed_tasks k ON k.tweet_id = t.tweet_id
-     WHERE t.stored_at IS NOT NULL AND t.deleted_at IS NULL AND NOT t.pulled
+      LEFT JOIN feed_floors l ON l.user_id = f.follower_id
+      LEFT JOIN feed_tasks k ON k.tweet_id = t.tweet_id AND f.version <= t.audience_version
+       AND k.stepped_at > now() - 2 * (SELECT expire_after FROM feed_settings)
+     WHERE t.stored_at IS NOT NULL AND t.deleted_at IS NULL AND NOT t.pulled AND t.tweet_id > coalesce(l.floor, 0)
        AND (k.tweet_id IS NULL OR f.follower_id <= k.after_follower)
-       AND NOT EXISTS (SELECT FROM feed_items i WHERE i.user_id = f.follower_id AND i.tweet_id = t.tweet_id)
+       AND NOT EXISTS (SELECT FROM feed_items i
+                        WHERE i.user_id = f.follower_id AND i.tweet_id = t.tweet_id AND i.author_id = t.author_id)
      GROUP BY 1, 2, 4";
 
 /// Finds both.

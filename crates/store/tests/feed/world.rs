@@ -1,7 +1,10 @@
 //! A database into which tweets are stored as a worker stores them.
 
+use std::sync::LazyLock;
+
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use millrace_store::batch::{Author, BatchWriter, Outcome, Part};
 use millrace_store::claim::{Claimant, LogPartition};
 use millrace_store::copy::Origin;
@@ -12,6 +15,12 @@ use millrace_store::{Store, feeds};
 use schema::tweet::{Tweet, VERSION};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
+
+/// Of the tests.
+static BEGAN: LazyLock<Timestamp> = LazyLock::new(|| {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+});
 
 /// A migrated database with a claimed partition.
 pub struct World {
@@ -77,12 +86,22 @@ impl World {
 
     /// Stores tweets (number, author), a record each, in one transaction.
     pub async fn stores(&mut self, tweets: &[(i64, i64)]) -> Result<()> {
-        let part = part(self.log_id, self.claim, self.next, tweets, &self.author.consumer_id);
+        let mut records = Vec::new();
+        for (tweet_id, author_id) in tweets {
+            records.push((*tweet_id, *author_id, self.numbered_at(*tweet_id).await?));
+        }
+        let part = part(self.log_id, self.claim, self.next, &records, &self.author.consumer_id);
         let next = part.next;
         let outcome: Outcome<()> = self.writer.store(&self.author, &[part], std::future::ready(None)).await;
         ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
         self.next = next;
         Ok(())
+    }
+
+    /// When a tweet was given its number; of one that nobody numbered, an instant that is its own.
+    pub async fn numbered_at(&self, tweet_id: i64) -> Result<Timestamp> {
+        let row = self.sql.query_opt("SELECT created_at FROM tweets WHERE tweet_id = $1", &[&tweet_id]).await?;
+        Ok(row.map_or_else(|| *BEGAN + SignedDuration::from_micros(tweet_id), |row| row.get(0)))
     }
 
     pub async fn feed(&self, reader: i64) -> Result<Vec<i64>> {
@@ -116,11 +135,11 @@ async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Tweets (number, author), a record each from `offset` on.
-pub fn part(log_id: i32, claim: Uuid, offset: i64, tweets: &[(i64, i64)], consumer_id: &str) -> Part {
-    let created_at = jiff::Timestamp::now();
+/// Tweets (number, author, instant), a record each from `offset` on.
+pub fn part(log_id: i32, claim: Uuid, offset: i64, tweets: &[(i64, i64, Timestamp)], consumer_id: &str) -> Part {
+    let appended_at = Timestamp::now();
     let mut row = Vec::new();
-    for (&(tweet_id, author_id), offset) in tweets.iter().zip(offset..) {
+    for (&(tweet_id, author_id, created_at), offset) in tweets.iter().zip(offset..) {
         let content = format!("tweet {tweet_id}").into();
         let tweet = Tweet { version: VERSION, tweet_id, author_id, content, created_at };
         encode_row(&mut row, &tweet, &Origin { consumer_id, log_id, partition: 0, offset });
@@ -136,8 +155,8 @@ pub fn part(log_id: i32, claim: Uuid, offset: i64, tweets: &[(i64, i64)], consum
         row_count: tweets.len() as u64,
         letters: Vec::new(),
         gaps: Vec::new(),
-        first_append_at: Some(created_at),
-        last_append_at: Some(created_at),
+        first_append_at: Some(appended_at),
+        last_append_at: Some(appended_at),
         sensors: Vec::new(),
         transitions: Vec::new(),
     }
