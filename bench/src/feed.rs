@@ -15,7 +15,9 @@ mod requests;
 
 use anyhow::Result;
 use e2e::plant::Site;
+use schema::topics::{TWEETS, Topic};
 use testkit::Process;
+use uuid::Uuid;
 
 use crate::page::Page;
 use crate::pipeline::Pipeline;
@@ -58,6 +60,14 @@ pub async fn run(options: &Options, page: &Page) -> Result<()> {
     page.put("feed-waiting", &posting::waiting(&site, options).await?)?;
     page.put("feed-audiences", &posting::audiences(&site).await?)?;
     page.put("feed-requests", &requests::run(&site, options).await?)
+}
+
+/// A topic of its own: numbers of tweets are a database's.
+async fn topic(site: &Site) -> Result<String> {
+    let name: &'static str = Box::leak(format!("tweets-{}", Uuid::now_v7().simple()).into_boxed_str());
+    let options = kafka::Options::plaintext(site.kafka.bootstrap());
+    kafka::admin::ensure_topics(&options, "bench", &[Topic { name, ..TWEETS }]).await?;
+    Ok(name.to_owned())
 }
 
 fn start_workers(pipeline: &Pipeline) -> Result<Vec<Process>> {

@@ -11,7 +11,7 @@ use store::{Error, Store, feeds};
 use crate::feed::Updates;
 
 /// When there was nothing to do.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Of the trim, which is in no hurry.
 const TRIM_EVERY: Duration = Duration::from_millis(500);
 /// After a failure.

@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::plant::Site;
-use kafka::admin;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use schema::topics::{TWEETS, Topic};
+use schema::topics::TWEETS;
 use schema::tweet::{Tweet, VERSION};
 use testkit::wait_until;
 use tokio_postgres::Client;
-use uuid::Uuid;
 
 use super::people::populate;
-use super::{Options, SESSION_MS, start_workers};
+use super::{Options, SESSION_MS, start_workers, topic};
 use crate::machine::load_average;
 use crate::pipeline::Pipeline;
 use crate::spread::Spread;
@@ -60,9 +58,8 @@ pub async fn run(site: &Arc<Site>, options: &Options) -> Result<String> {
 
 /// A topic with tweets of the authors in turn.
 async fn fill(site: &Site, authors: i64, tweets: i64) -> Result<String> {
-    let name: &'static str = Box::leak(format!("tweets-{}", Uuid::now_v7().simple()).into_boxed_str());
+    let name = topic(site).await?;
     let options = kafka::Options::plaintext(site.kafka.bootstrap());
-    admin::ensure_topics(&options, "bench", &[Topic { name, ..TWEETS }]).await?;
     let mut client = options.client("bench");
     let producer: FutureProducer = client.set("enable.idempotence", "true").set("compression.type", "lz4").create()?;
     let mut last = None;
@@ -76,7 +73,7 @@ async fn fill(site: &Site, authors: i64, tweets: i64) -> Result<String> {
             created_at: jiff::Timestamp::now(),
         };
         let (key, payload) = (tweet.key(), tweet.encode());
-        let record = FutureRecord::to(name).key(&key).payload(&payload);
+        let record = FutureRecord::to(&name).key(&key).payload(&payload);
         last = Some(producer.send_result(record).map_err(|(error, _)| error)?);
     }
     if let Some(last) = last {
@@ -84,7 +81,7 @@ async fn fill(site: &Site, authors: i64, tweets: i64) -> Result<String> {
     }
     tokio::task::spawn_blocking(move || rdkafka::producer::Producer::flush(&producer, Duration::from_secs(60)))
         .await??;
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 async fn fresh(site: &Arc<Site>, topic: &str, (authors, followers): (i64, i64)) -> Result<(Pipeline, Client)> {

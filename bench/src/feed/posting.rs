@@ -14,7 +14,7 @@ use testkit::{free_port, wait_until};
 use tokio_postgres::Client;
 
 use super::people::{follow, populate, users};
-use super::{Options, SESSION_MS, start_workers};
+use super::{Options, SESSION_MS, start_workers, topic};
 use crate::machine::load_average;
 use crate::pipeline::Pipeline;
 
@@ -56,7 +56,7 @@ async fn post(http: &reqwest::Client, port: u16, author: i64) -> Result<Posted> 
 /// # Errors
 /// When a post is not accepted or not delivered.
 pub async fn waiting(site: &Arc<Site>, options: &Options) -> Result<String> {
-    let pipeline = Pipeline::new(site, TWEETS.name, SESSION_MS).await?;
+    let pipeline = Pipeline::new(site, &topic(site).await?, SESSION_MS).await?;
     let sql = pipeline.connect().await?;
     populate(&sql, 1, 1_999).await?;
     for author in 2..=500 {
@@ -98,14 +98,15 @@ pub async fn waiting(site: &Arc<Site>, options: &Options) -> Result<String> {
 /// # Errors
 /// When a post is not accepted or not delivered.
 pub async fn audiences(site: &Arc<Site>) -> Result<String> {
-    let pipeline = Pipeline::new(site, TWEETS.name, SESSION_MS).await?;
+    let pipeline = Pipeline::new(site, &topic(site).await?, SESSION_MS).await?;
     let sql = pipeline.connect().await?;
     let authors = AUDIENCES.len() as i64;
     users(&sql, authors + AUDIENCES[AUDIENCES.len() - 1]).await?;
     for (author, followers) in (1..).zip(AUDIENCES) {
         follow(&sql, author, authors + 1, followers).await?;
     }
-    sql.batch_execute("VACUUM ANALYZE users, follows; CHECKPOINT").await?;
+    sql.batch_execute("VACUUM ANALYZE users, follows").await?;
+    sql.batch_execute("CHECKPOINT").await?;
     let (port, _workers) = (free_port(), start_workers(&pipeline)?);
     let _api = pipeline.api(port)?;
     ready(port).await;

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::plant::Site;
-use schema::topics::TWEETS;
 use testkit::free_port;
 
 use super::people::users;
 use super::posting::ready;
-use super::{Options, SESSION_MS, bare};
+use super::{Options, SESSION_MS, bare, topic};
 use crate::machine::load_average;
 use crate::pipeline::Pipeline;
 use crate::spread::Spread;
@@ -26,12 +25,13 @@ const USERS: i64 = 1_000;
 /// # Errors
 /// When a request is not accepted.
 pub async fn run(site: &Arc<Site>, options: &Options) -> Result<String> {
-    let pipeline = Pipeline::new(site, TWEETS.name, SESSION_MS).await?;
+    let (of_api, of_bare) = (topic(site).await?, topic(site).await?);
+    let pipeline = Pipeline::new(site, &of_api, SESSION_MS).await?;
     users(&pipeline.connect().await?, USERS).await?;
     let port = free_port();
     let _api = pipeline.api(port)?;
     ready(port).await;
-    let bare = bare::serve(&site.kafka.bootstrap(), TWEETS.name)?;
+    let bare = bare::serve(&site.kafka.bootstrap(), &of_bare)?;
     let api = SocketAddr::from(([127, 0, 0, 1], port));
     let (mut of_bare, mut of_api, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let span = Duration::from_secs(options.requests_s.into());

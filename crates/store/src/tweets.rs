@@ -60,22 +60,23 @@ const RAISE_NUMBERS: &str = concat!(
 /// A number is a tweet's of one author and one instant; another one under the same number is not stored, which `verify`
 /// finds.
 const FAN_OUT: &str = concat!(
-    "WITH settings AS MATERIALIZED (SELECT * FROM feed_settings), \
-     record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
+    "WITH record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
     records!(),
     ") AS record ORDER BY tweet_id, kafka_offset), \
      stored AS ( \
          INSERT INTO tweets AS t (tweet_id, author_id, created_at, content, stored_at, audience_version, audience, pulled) \
          SELECT r.tweet_id, r.author_id, r.event_time, r.content, now(), coalesce(u.audience_version, 0), \
                 coalesce(u.followers, 0), \
-                coalesce(coalesce(u.followers, 0) > s.pull_above OR r.event_time < now() - s.expire_after, false) \
-           FROM record r LEFT JOIN settings s ON true LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
+                coalesce(coalesce(u.followers, 0) > (SELECT pull_above FROM feed_settings) \
+                         OR r.event_time < now() - (SELECT expire_after FROM feed_settings), false) \
+           FROM record r LEFT JOIN users u ON u.user_id = r.author_id ORDER BY r.tweet_id \
          ON CONFLICT (tweet_id) DO UPDATE SET content = EXCLUDED.content, stored_at = EXCLUDED.stored_at, \
                 audience_version = EXCLUDED.audience_version, audience = EXCLUDED.audience, pulled = EXCLUDED.pulled \
              WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id AND t.created_at = EXCLUDED.created_at \
          RETURNING t.tweet_id, t.author_id, t.created_at, t.audience_version, t.audience, t.pulled, t.deleted_at), \
-     live AS (SELECT t.*, coalesce(t.audience > s.range_above, false) AS ranged, t.audience > s.pull_above AS popular \
-           FROM stored t LEFT JOIN settings s ON true WHERE t.deleted_at IS NULL), \
+     live AS (SELECT t.*, coalesce(t.audience > (SELECT range_above FROM feed_settings), false) AS ranged, \
+                t.audience > (SELECT pull_above FROM feed_settings) AS popular \
+           FROM stored t WHERE t.deleted_at IS NULL), \
      task AS ( \
          INSERT INTO feed_tasks (tweet_id, author_id, audience_version) \
          SELECT tweet_id, author_id, audience_version FROM live WHERE ranged AND NOT pulled), \
