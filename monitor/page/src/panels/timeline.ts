@@ -134,6 +134,16 @@ class Timeline {
       board.element.remove();
       this.boards.delete(key);
     }
+    // The record may have told of its groups before the stream told in which order they come.
+    if ([...this.boards.keys()].join() === [...keys].join()) return;
+    const before = new Map(this.boards);
+    this.boards.clear();
+    for (const key of keys) {
+      const board = before.get(key);
+      if (!board) continue;
+      this.boards.set(key, board);
+      this.stripRow.before(board.element);
+    }
   }
 
   private readonly split = new Map<string, { of: unknown; rebalances: Ownership["rebalances"] }>();
