@@ -211,9 +211,15 @@ fn prometheus_asks_every_process() {
     let jobs = yaml("deploy/prometheus/prometheus.yml")["scrape_configs"].clone();
     let mut asked = BTreeSet::new();
     for job in jobs.as_sequence().expect("jobs") {
-        asked.extend(list(&job["static_configs"][0]["targets"]));
+        for config in job["static_configs"].as_sequence().expect("targets") {
+            asked.extend(list(&config["targets"]));
+        }
     }
-    let port = |name: &str| if name == "monitoring" { 5000 } else { 9100 };
+    let port = |name: &str| match name {
+        "monitoring" => 5000,
+        "tweet-api" => 8005,
+        _ => 9100,
+    };
     let programs = from_the_scripts("docker", "printf '%s\\n' \"${programs[@]}\"");
     assert_eq!(asked, programs.iter().map(|name| format!("{name}:{}", port(name))).collect());
 }
