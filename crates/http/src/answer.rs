@@ -25,10 +25,7 @@ use tower::Service;
 use tracing::error;
 use warp::{
     Reply,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CONTENT_LENGTH, RETRY_AFTER},
-    },
+    http::{StatusCode, header::CONTENT_LENGTH},
     reply::Response,
 };
 
@@ -99,10 +96,7 @@ impl<S: Routes> Answerer<S> {
             }
             Err(_) => {
                 error!(%method, path, after = ?self.request, "a handler took too long");
-                return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                    .detail(format!("no answer within {:?}", self.request))
-                    .header(RETRY_AFTER, HeaderValue::from_static("1"))
-                    .into_response();
+                return Problem::unavailable(format!("no answer within {:?}", self.request), 1).into_response();
             }
         };
         if exceeded.load(Ordering::Relaxed) {

@@ -70,11 +70,20 @@ impl Problem {
     }
 
     /// 405 with the methods that are allowed, as RFC 9110 section 15.5.6 demands.
+    ///
+    /// # Panics
+    /// When `allowed` is no list of methods.
     #[must_use]
-    pub fn method_not_allowed(allowed: &'static str) -> Self {
+    pub fn method_not_allowed(allowed: &str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED)
             .detail(format!("allowed here: {allowed}"))
-            .header(header::ALLOW, HeaderValue::from_static(allowed))
+            .header(header::ALLOW, HeaderValue::from_str(allowed).expect("names of methods"))
+    }
+
+    /// 503 with the reason, to be tried again after so many seconds.
+    #[must_use]
+    pub fn unavailable(why: impl Into<String>, after_s: u16) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE).detail(why).header(header::RETRY_AFTER, after_s.into())
     }
 }
 

@@ -3,7 +3,7 @@
 use http::Problem;
 use warp::Reply;
 use warp::http::StatusCode;
-use warp::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
+use warp::http::header::{CACHE_CONTROL, HeaderValue};
 use warp::reply::Response;
 
 /// 200, and not to be kept: everything here ages.
@@ -15,7 +15,7 @@ pub fn json(value: &impl serde::Serialize) -> Response {
 
 /// 503, to be tried again.
 pub fn problem(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("2"))
+    Problem::unavailable(detail, 2)
 }
 
 /// The same as an answer.
