@@ -8,6 +8,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::tweets::api::Stage;
+
 /// Connections that are used at the same time while users are made and feeds are read.
 pub const CONNECTIONS: usize = 32;
 /// No answer within this is none.
@@ -86,33 +88,9 @@ pub struct Accepted {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Status {
     /// Where it is.
-    pub status: State,
+    pub status: Stage,
     /// Feeds that have it.
     pub delivered: u64,
-}
-
-/// The states of a tweet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// In the log.
-    Accepted,
-    /// In some feeds of its audience.
-    FanningOut,
-    /// In all of them.
-    Delivered,
-    /// In none: its readers' feeds fetch it.
-    Pulled,
-    /// Shown nowhere.
-    Deleted,
-}
-
-impl State {
-    /// Whether everybody who follows its author can read it.
-    #[must_use]
-    pub fn is_visible(self) -> bool {
-        matches!(self, Self::Delivered | Self::Pulled)
-    }
 }
 
 #[derive(Debug, Deserialize)]

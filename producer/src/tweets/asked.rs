@@ -21,6 +21,8 @@ const KEY: &str = "idempotency-key";
 /// A request, taken apart.
 #[derive(Debug)]
 pub struct Asked {
+    /// The number in its path; 0 without.
+    pub id: i64,
     /// Its fields.
     pub headers: HeaderMap,
     /// Behind the `?`.
@@ -152,7 +154,7 @@ mod tests {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a field's value");
             headers.insert(HeaderName::from_static(name), value);
         }
-        Asked { headers, query: query.to_owned(), body: Vec::new() }
+        Asked { id: 0, headers, query: query.to_owned(), body: Vec::new() }
     }
 
     #[test]
