@@ -180,15 +180,15 @@ async fn freeze_in_a_range(plant: &Plant, sql: &Client, workers: &[Process]) -> 
     let watch = plant.connect().await?;
     sql.batch_execute("BEGIN; LOCK TABLE feed_items IN SHARE MODE").await?;
     // An audience that was served is to be served once more, which changes nothing: batches wait as the ranges do, so no
-    // task comes by itself.
+    // task comes by itself. Not of a tweet that is being deleted: that ends its task.
     let again = "INSERT INTO feed_tasks (tweet_id, author_id, audience_version) SELECT tweet_id, author_id, audience_version \
-         FROM tweets t WHERE stored_at IS NOT NULL AND NOT pulled AND audience > 15 ORDER BY tweet_id DESC LIMIT 1 \
-         ON CONFLICT DO NOTHING";
-    watch.execute(again, &[]).await?;
+         FROM tweets t WHERE stored_at IS NOT NULL AND deleted_at IS NULL AND NOT pulled AND audience > 15 \
+         ORDER BY tweet_id DESC LIMIT 1 ON CONFLICT DO NOTHING";
     let inside = "SELECT application_name FROM pg_stat_activity \
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%step_feed_task%'";
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%step_feed_task%' LIMIT 1";
     let name: String = wait_for(Duration::from_secs(30), "a worker is inside a range", async || {
-        watch.query_opt(&format!("{inside} LIMIT 1"), &[]).await.ok().flatten().map(|row| row.get(0))
+        watch.execute(again, &[]).await.ok()?;
+        watch.query_opt(inside, &[]).await.ok().flatten().map(|row| row.get(0))
     })
     .await;
     let frozen = WORKERS.iter().position(|id| name.contains(id)).context("the worker's name")?;
