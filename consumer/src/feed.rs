@@ -27,7 +27,7 @@ pub const WORKLOAD: Workload = Workload { encode, target: BATCH, beside: Some(be
 
 /// What has become of items, as `feed_updates_total` has it: items written by batches and tasks; tweets that readers pull,
 /// of popular authors and of those that waited too long.
-pub(crate) const UPDATES: [&str; 3] = ["delivered", "pulled", "expired"];
+const UPDATES: [&str; 3] = ["delivered", "pulled", "expired"];
 
 fn encode<'p>(
     row: &mut Vec<u8>,
@@ -41,7 +41,7 @@ fn beside(id: &str, store: &Store, meter: &Meter, tasks: &mut Tasks) -> Box<dyn 
     let updates = Updates::new(meter);
     let sizes = meter
         .f64_histogram("feed_size_items")
-        .with_description("Items of a feed whenever it is looked at: about once in 256 items that are written to it.")
+        .with_description("Items of a feed whenever it is looked at: about once in 512 items that are written to it.")
         .with_boundaries(vec![10.0, 50.0, 100.0, 200.0, 400.0, 600.0, 800.0, 1_000.0, 1_500.0, 2_000.0])
         .build();
     let (ranges, trims) = (store.clone(), store.clone());

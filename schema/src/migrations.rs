@@ -17,7 +17,7 @@ pub struct Migration {
 }
 
 /// Every migration, oldest first.
-pub const ALL: [Migration; 8] = [
+pub const ALL: [Migration; 9] = [
     Migration {
         version: 1,
         name: "exactly_once_ledger",
@@ -30,6 +30,7 @@ pub const ALL: [Migration; 8] = [
     Migration { version: 6, name: "verdicts", sql: include_str!("../migrations/V6__verdicts.sql") },
     Migration { version: 7, name: "feed", sql: include_str!("../migrations/V7__feed.sql") },
     Migration { version: 8, name: "audiences", sql: include_str!("../migrations/V8__audiences.sql") },
+    Migration { version: 9, name: "feed_looks", sql: include_str!("../migrations/V9__feed_looks.sql") },
 ];
 
 /// The schema version that this build was made for.

@@ -58,7 +58,9 @@ const RAISE_NUMBERS: &str = concat!(
 );
 
 /// A number is a tweet's of one author and one instant; another one under the same number is not stored, which `verify`
-/// finds.
+/// finds. Of a tweet that is stored here nobody has an item yet: a follow back-fills what is stored, and its version is
+/// behind the audience's. So items need no `ON CONFLICT`, which would double what they cost; sorted by reader, they
+/// also meet each page of the index once.
 const FAN_OUT: &str = concat!(
     "WITH record AS MATERIALIZED (SELECT DISTINCT ON (tweet_id) * FROM (",
     records!(),
@@ -73,21 +75,21 @@ const FAN_OUT: &str = concat!(
          ON CONFLICT (tweet_id) DO UPDATE SET content = EXCLUDED.content, stored_at = EXCLUDED.stored_at, \
                 audience_version = EXCLUDED.audience_version, audience = EXCLUDED.audience, pulled = EXCLUDED.pulled \
              WHERE t.stored_at IS NULL AND t.author_id = EXCLUDED.author_id AND t.created_at = EXCLUDED.created_at \
-         RETURNING t.tweet_id, t.author_id, t.created_at, t.audience_version, t.audience, t.pulled, t.deleted_at), \
+         RETURNING t.tweet_id, t.author_id, t.audience_version, t.audience, t.pulled, t.deleted_at), \
      live AS (SELECT t.*, coalesce(t.audience > (SELECT range_above FROM feed_settings), false) AS ranged, \
                 t.audience > (SELECT pull_above FROM feed_settings) AS popular \
            FROM stored t WHERE t.deleted_at IS NULL), \
      task AS ( \
          INSERT INTO feed_tasks (tweet_id, author_id, audience_version) \
          SELECT tweet_id, author_id, audience_version FROM live WHERE ranged AND NOT pulled), \
-     written AS ( \
-         INSERT INTO feed_items (user_id, tweet_id, author_id) \
+     audience AS MATERIALIZED ( \
          SELECT f.follower_id, t.tweet_id, t.author_id \
            FROM live t JOIN follows f ON f.followed_id = t.author_id AND f.version <= t.audience_version \
-          WHERE NOT (t.ranged OR t.pulled) ON CONFLICT (user_id, tweet_id) DO NOTHING RETURNING user_id, tweet_id), \
+          WHERE NOT (t.ranged OR t.pulled) ORDER BY f.follower_id), \
+     written AS (INSERT INTO feed_items (user_id, tweet_id, author_id) SELECT * FROM audience), \
      look AS ( \
-         INSERT INTO feed_trims (user_id) SELECT user_id FROM written WHERE feed_look_is_due(user_id, tweet_id)) \
-     SELECT 'delivered', count(*) FROM written \
+         INSERT INTO feed_trims (user_id) SELECT follower_id FROM audience WHERE feed_look_is_due(follower_id, tweet_id)) \
+     SELECT 'delivered', count(*) FROM audience \
      UNION ALL SELECT CASE WHEN popular THEN 'pulled' ELSE 'expired' END, count(*) FROM live WHERE pulled GROUP BY 1"
 );
 
