@@ -108,8 +108,8 @@ impl Database {
             offsets.extend(newest_log(offsets::all(store, workload.target).await?, &workload.topic));
         }
         let shares = throughput::shares(store, RATE_SECONDS).await?;
-        let seconds = throughput::series(store, throughput::Resolution::Second, RECENT_SECONDS, 1).await?;
-        let seconds_by_target = throughput::seconds_by_target(store, RECENT_SECONDS).await?;
+        let throughput::Recent { all: seconds, by_target: seconds_by_target } =
+            throughput::recent(store, RECENT_SECONDS).await?;
         let alarms = alarms::standing(store, STANDING).await?;
         let alarm_counts = alarms::counts(store).await?;
         let slots = flight_recorder::slots(store).await?;

@@ -102,9 +102,7 @@ pub async fn standing(store: &Store, limit: i64) -> Result<Vec<Alarm>> {
          UNION ALL (SELECT {COLUMNS} FROM alarms a WHERE {RETURNED} ORDER BY written_at DESC LIMIT $1) \
          UNION ALL (SELECT {COLUMNS} FROM alarms a WHERE {SHELVED} ORDER BY shelved_until LIMIT $1) LIMIT $1"
     );
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(&statement).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&limit]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query(DOING, &statement, &[&limit]).await?;
     Ok(rows.iter().map(alarm).collect())
 }
 
@@ -198,15 +196,9 @@ pub struct Event {
 /// Transient ones.
 pub async fn events_before(store: &Store, id: i64, limit: i64) -> Result<Vec<Event>> {
     const DOING: &str = "reading what happened to alarms";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT id, source_type, source, condition, event, occurred_at, recorded_at, level, severity, chattering, \
-                    value, threshold, detail, by_whom FROM alarm_events WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&id, &limit]).await.map_err(Error::doing(DOING))?;
+    let statement = "SELECT id, source_type, source, condition, event, occurred_at, recorded_at, level, severity, chattering, \
+                    value, threshold, detail, by_whom FROM alarm_events WHERE id < $1 ORDER BY id DESC LIMIT $2";
+    let rows = store.query(DOING, statement, &[&id, &limit]).await?;
     let event = |row: &tokio_postgres::Row| Event {
         id: row.get(0),
         source_type: row.get(1),
@@ -253,15 +245,9 @@ pub struct Limits {
 /// Transient ones.
 pub async fn limits(store: &Store) -> Result<HashMap<String, Limits>> {
     const DOING: &str = "reading the alarm limits";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT sensor_id, high_high, high, low, low_low, deadband, on_delay_s, off_delay_s, deviation \
-               FROM alarm_limits",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[]).await.map_err(Error::doing(DOING))?;
+    let statement = "SELECT sensor_id, high_high, high, low, low_low, deadband, on_delay_s, off_delay_s, deviation \
+               FROM alarm_limits";
+    let rows = store.query(DOING, statement, &[]).await?;
     let limits = |row: &tokio_postgres::Row| Limits {
         high_high: row.get(1),
         high: row.get(2),

@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use postgres_openssl::TlsStream;
 use tokio::task::JoinHandle;
-use tokio_postgres::Socket;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Socket};
 
 use crate::error::{Error, Result, chain};
 use crate::tls::{self, Driven, Tls};
@@ -128,6 +129,21 @@ impl Store {
             PoolError::Backend(error) => self.tls.explain(error),
             error => Error::Connect(error.into()),
         })
+    }
+
+    /// One statement on a pooled connection, which keeps it prepared; `doing` is what its failure says.
+    ///
+    /// # Errors
+    /// [`Store::pooled`]'s, and the statement's.
+    pub(crate) async fn query(
+        &self,
+        doing: &'static str,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        let client = self.pooled().await?;
+        let statement = client.prepare_cached(statement).await.map_err(Error::doing(doing))?;
+        client.query(&statement, values).await.map_err(Error::doing(doing))
     }
 
     /// A dedicated session for batches.

@@ -9,8 +9,8 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use crate::connect::Store;
+use crate::count::{signed, unsigned};
 use crate::error::{Error, Result};
-use crate::producer_health::{signed, unsigned};
 
 /// One assigned partition as its consumer shows it: an element of `partition_states`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,21 +219,15 @@ pub struct Row {
 /// Transient ones.
 pub async fn all(store: &Store) -> Result<Vec<Row>> {
     const DOING: &str = "reading the consumers' heartbeats";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT consumer_id, status, last_heartbeat, \
+    let statement = "SELECT consumer_id, status, last_heartbeat, \
                     greatest(0, extract(epoch FROM clock_timestamp() - last_heartbeat))::float8, group_id, boot_id, \
                     started_at, partition_states, messages_processed_last_minute, journal_waiting, journal_dropped, \
                     static_id, session_timeout_ms, poll_interval_ms, poll_age_ms, clock_skew_us, generation, member_id, \
                     (SELECT count(*) FROM pg_stat_activity a WHERE a.application_name = left(consumer_id, 63) \
                         AND a.datname = current_database()), protocol \
                FROM (SELECT * FROM consumer_health ORDER BY last_heartbeat DESC LIMIT 1000) latest \
-              ORDER BY consumer_id",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[]).await.map_err(Error::doing(DOING))?;
+              ORDER BY consumer_id";
+    let rows = store.query(DOING, statement, &[]).await?;
     let row = |row: &tokio_postgres::Row| Row {
         consumer_id: row.get(0),
         status: row.get(1),

@@ -129,9 +129,7 @@ pub async fn before(store: &Store, number: i64, limit: i64) -> Result<Vec<Event>
 
 async fn read(store: &Store, statement: &str, number: i64, limit: i64) -> Result<Vec<Event>> {
     const DOING: &str = "reading the events";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(statement).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&number, &limit]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query(DOING, statement, &[&number, &limit]).await?;
     let event = |row: &tokio_postgres::Row| Event {
         number: row.get(0),
         kind: row.get(1),

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use crate::connect::Store;
+use crate::count::unsigned;
 use crate::error::{Error, Result};
-use crate::producer_health::unsigned;
 
 /// An item of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,41 @@ macro_rules! visible {
     };
 }
 
+macro_rules! columns {
+    () => {
+        "t.tweet_id, t.author_id, t.content, t.created_at"
+    };
+}
+
+/// What `$1` posted before `$2`, the newest `$3`.
+macro_rules! own {
+    ($above:literal) => {
+        concat!(
+            "(SELECT ",
+            columns!(),
+            " FROM tweets t WHERE t.author_id = $1 AND t.tweet_id < $2",
+            $above,
+            " AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL ORDER BY t.tweet_id DESC LIMIT $3)"
+        )
+    };
+}
+
+/// The newest `$3` before `$2` of those whom `$1` follows, author by author.
+macro_rules! of_followed {
+    ($which:literal) => {
+        concat!(
+            "(SELECT p.* FROM follows f CROSS JOIN LATERAL ( \
+               SELECT ",
+            columns!(),
+            " FROM tweets t WHERE t.author_id = f.followed_id AND t.tweet_id < $2",
+            $which,
+            " AND ",
+            visible!(),
+            " ORDER BY t.tweet_id DESC LIMIT $3) AS p WHERE f.follower_id = $1 ORDER BY p.tweet_id DESC LIMIT $3)"
+        )
+    };
+}
+
 /// `$1` the reader, `$2` the number before which, `$3` how many at most. The floor and the items are of one snapshot, so
 /// that a trim can't come between them.
 const ABOVE: &str = concat!(
@@ -43,42 +78,23 @@ const ABOVE: &str = concat!(
        SELECT u.user_id, coalesce(l.floor, 0) AS floor FROM users u LEFT JOIN feed_floors l USING (user_id) WHERE u.user_id = $1) r \
      LEFT JOIN LATERAL ( \
        SELECT * FROM ( \
-         (SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM feed_items i \
+         (SELECT ",
+    columns!(),
+    " FROM feed_items i \
             JOIN tweets t ON t.tweet_id = i.tweet_id AND NOT t.pulled \
             JOIN follows f ON f.followed_id = i.author_id AND f.follower_id = i.user_id \
            WHERE i.user_id = $1 AND i.tweet_id < $2 AND i.tweet_id > r.floor AND ",
     visible!(),
-    " ORDER BY i.tweet_id DESC LIMIT $3) \
-         UNION ALL \
-         (SELECT p.* FROM follows f CROSS JOIN LATERAL ( \
-            SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-             WHERE t.author_id = f.followed_id AND t.pulled AND t.tweet_id < $2 AND t.tweet_id > r.floor AND ",
-    visible!(),
-    "         ORDER BY t.tweet_id DESC LIMIT $3) AS p \
-           WHERE f.follower_id = $1 ORDER BY p.tweet_id DESC LIMIT $3) \
-         UNION ALL \
-         (SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-           WHERE t.author_id = $1 AND t.tweet_id < $2 AND t.tweet_id > r.floor AND t.stored_at IS NOT NULL \
-             AND t.deleted_at IS NULL ORDER BY t.tweet_id DESC LIMIT $3)) AS found \
-       ORDER BY tweet_id DESC LIMIT $3) AS i ON true \
-     ORDER BY i.tweet_id DESC"
+    " ORDER BY i.tweet_id DESC LIMIT $3) UNION ALL ",
+    of_followed!(" AND t.pulled AND t.tweet_id > r.floor"),
+    " UNION ALL ",
+    own!(" AND t.tweet_id > r.floor"),
+    ") AS found ORDER BY tweet_id DESC LIMIT $3) AS i ON true ORDER BY i.tweet_id DESC"
 );
 
 /// The same below the floor, where nothing is materialised.
-const BELOW: &str = concat!(
-    "SELECT * FROM ( \
-       (SELECT p.* FROM follows f CROSS JOIN LATERAL ( \
-          SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-           WHERE t.author_id = f.followed_id AND t.tweet_id < $2 AND ",
-    visible!(),
-    "       ORDER BY t.tweet_id DESC LIMIT $3) AS p \
-         WHERE f.follower_id = $1 ORDER BY p.tweet_id DESC LIMIT $3) \
-       UNION ALL \
-       (SELECT t.tweet_id, t.author_id, t.content, t.created_at FROM tweets t \
-         WHERE t.author_id = $1 AND t.tweet_id < $2 AND t.stored_at IS NOT NULL AND t.deleted_at IS NULL \
-         ORDER BY t.tweet_id DESC LIMIT $3)) AS found \
-     ORDER BY tweet_id DESC LIMIT $3"
-);
+const BELOW: &str =
+    concat!("SELECT * FROM (", of_followed!(""), " UNION ALL ", own!(""), ") AS found ORDER BY tweet_id DESC LIMIT $3");
 
 /// The newest items before `before` (a tweet's number), at most `limit`; `None` without such a reader. Fewer than
 /// `limit` means that there are no older ones.
@@ -87,18 +103,14 @@ const BELOW: &str = concat!(
 /// Transient ones.
 pub async fn page(store: &Store, reader: i64, before: i64, limit: i64) -> Result<Option<Vec<Item>>> {
     const DOING: &str = "reading a feed";
-    let client = store.pooled().await?;
-    let above = client.prepare_cached(ABOVE).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&above, &[&reader, &before, &limit]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query(DOING, ABOVE, &[&reader, &before, &limit]).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let floor: i64 = first.get(0);
     let there = rows.iter().filter(|row| row.get::<_, Option<i64>>(1).is_some());
     let mut items: Vec<Item> = there.map(|row| item(row, 1)).collect();
     let missing = limit - i64::try_from(items.len()).unwrap_or(limit);
     if floor > 0 && missing > 0 {
-        let below = client.prepare_cached(BELOW).await.map_err(Error::doing(DOING))?;
-        let before = before.min(floor + 1);
-        let rows = client.query(&below, &[&reader, &before, &missing]).await.map_err(Error::doing(DOING))?;
+        let rows = store.query(DOING, BELOW, &[&reader, &before.min(floor + 1), &missing]).await?;
         items.extend(rows.iter().map(|row| item(row, 0)));
     }
     Ok(Some(items))
@@ -109,13 +121,7 @@ pub async fn page(store: &Store, reader: i64, before: i64, limit: i64) -> Result
 /// # Errors
 /// Transient ones.
 pub async fn posted_by(store: &Store, author: i64, before: i64, limit: i64) -> Result<Vec<Item>> {
-    const DOING: &str = "reading an author's tweets";
-    const STATEMENT: &str = "SELECT tweet_id, author_id, content, created_at FROM tweets \
-          WHERE author_id = $1 AND tweet_id < $2 AND stored_at IS NOT NULL AND deleted_at IS NULL \
-          ORDER BY tweet_id DESC LIMIT $3";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&author, &before, &limit]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query("reading an author's tweets", own!(""), &[&author, &before, &limit]).await?;
     Ok(rows.iter().map(|row| item(row, 0)).collect())
 }
 
@@ -142,11 +148,8 @@ pub struct Step {
 /// # Errors
 /// Transient ones. When the answer is lost the range is served or it is not; the next step knows.
 pub async fn step(store: &Store) -> Result<Option<Step>> {
-    const DOING: &str = "serving a range of followers";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached("SELECT items, outcome FROM step_feed_task()").await;
-    let row = client.query_opt(&statement.map_err(Error::doing(DOING))?, &[]).await.map_err(Error::doing(DOING))?;
-    Ok(row.map(|row| Step { items: unsigned(row.get(0)), outcome: row.get(1) }))
+    let rows = store.query("serving a range of followers", "SELECT items, outcome FROM step_feed_task()", &[]).await?;
+    Ok(rows.first().map(|row| Step { items: unsigned(row.get(0)), outcome: row.get(1) }))
 }
 
 /// Looks at one feed that may have become too long, and trims it if it has; how many items it had. `None` when there is
@@ -155,11 +158,8 @@ pub async fn step(store: &Store) -> Result<Option<Step>> {
 /// # Errors
 /// Transient ones; nothing is kept in part.
 pub async fn trim(store: &Store) -> Result<Option<u64>> {
-    const DOING: &str = "trimming a feed";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached("SELECT items FROM trim_feed()").await.map_err(Error::doing(DOING))?;
-    let row = client.query_opt(&statement, &[]).await.map_err(Error::doing(DOING))?;
-    Ok(row.map(|row| unsigned(row.get(0))))
+    let rows = store.query("trimming a feed", "SELECT items FROM trim_feed()", &[]).await?;
+    Ok(rows.first().map(|row| unsigned(row.get(0))))
 }
 
 /// Audiences that are being served range by range.
@@ -167,9 +167,8 @@ pub async fn trim(store: &Store) -> Result<Option<u64>> {
 /// # Errors
 /// Transient ones.
 pub async fn tasks(store: &Store) -> Result<u64> {
-    const DOING: &str = "counting audiences that are being served";
-    let row = store.pooled().await?.query_one("SELECT count(*) FROM feed_tasks", &[]).await;
-    row.map(|row| unsigned(row.get(0))).map_err(Error::doing(DOING))
+    let rows = store.query("counting audiences that are being served", "SELECT count(*) FROM feed_tasks", &[]).await?;
+    Ok(unsigned(rows[0].get(0)))
 }
 
 /// How tweets reach their audiences, from the next one on.
@@ -194,8 +193,8 @@ pub struct Settings {
 pub async fn settings(store: &Store) -> Result<Settings> {
     const STATEMENT: &str = "SELECT range_above, range_rows, pull_above, extract(epoch FROM expire_after)::bigint, keep_items \
          FROM feed_settings";
-    let row =
-        store.pooled().await?.query_one(STATEMENT, &[]).await.map_err(Error::doing("reading the feeds' settings"))?;
+    let rows = store.query("reading the feeds' settings", STATEMENT, &[]).await?;
+    let row = &rows[0];
     Ok(Settings {
         range_above: row.get(0),
         range_rows: row.get(1),

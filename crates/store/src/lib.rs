@@ -21,6 +21,7 @@ pub mod connect;
 mod connection_string;
 pub mod consumer_health;
 pub mod copy;
+mod count;
 pub mod dead_letters;
 pub mod error;
 pub mod event_stream;

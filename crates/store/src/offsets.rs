@@ -71,18 +71,12 @@ pub struct LastAppend {
 /// Transient ones.
 pub async fn last_appends(store: &Store, target: &str) -> Result<Vec<LastAppend>> {
     const DOING: &str = "asking when the last stored records were appended";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT o.log_id, o.partition_number, e.last_append_at \
+    let statement = "SELECT o.log_id, o.partition_number, e.last_append_at \
                FROM stored_offsets o CROSS JOIN LATERAL ( \
                     SELECT last_append_at FROM batch_ledger l WHERE (l.target, l.log_id, l.partition_number) = \
                            (o.target, o.log_id, o.partition_number) ORDER BY first_offset DESC LIMIT 1) e \
-              WHERE o.target = $1 AND e.last_append_at IS NOT NULL",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&target]).await.map_err(Error::doing(DOING))?;
+              WHERE o.target = $1 AND e.last_append_at IS NOT NULL";
+    let rows = store.query(DOING, statement, &[&target]).await?;
     Ok(rows.iter().map(|row| LastAppend { log_id: row.get(0), partition: row.get(1), at: row.get(2) }).collect())
 }
 

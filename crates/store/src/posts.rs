@@ -68,9 +68,7 @@ pub async fn number(store: &Store, requests: &[Request]) -> Result<Vec<Numbered>
     let authors: Vec<i64> = requests.iter().map(|request| request.author_id).collect();
     let keys: Vec<Option<&str>> = requests.iter().map(|r| r.key.as_ref().map(|(key, _)| key.as_str())).collect();
     let hashes: Vec<Option<&[u8]>> = requests.iter().map(|r| r.key.as_ref().map(|(_, hash)| hash.as_slice())).collect();
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(NUMBER).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&authors, &keys, &hashes]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query(DOING, NUMBER, &[&authors, &keys, &hashes]).await?;
     let mut repeated = false;
     let mut numbered: Vec<Numbered> = rows
         .iter()
@@ -84,8 +82,7 @@ pub async fn number(store: &Store, requests: &[Request]) -> Result<Vec<Numbered>
         })
         .collect();
     if repeated {
-        let statement = client.prepare_cached(REPEATED).await.map_err(Error::doing(DOING))?;
-        for row in client.query(&statement, &[&authors, &keys, &hashes]).await.map_err(Error::doing(DOING))? {
+        for row in store.query(DOING, REPEATED, &[&authors, &keys, &hashes]).await? {
             let n = usize::try_from(row.get::<_, i64>(0) - 1).expect("an ordinality");
             // The one that was made just now is found as well.
             if row.get(4) && numbered[n] == Numbered::OtherRequest {
@@ -123,15 +120,12 @@ pub struct Tweet {
 /// # Errors
 /// Transient ones.
 pub async fn find(store: &Store, tweet_id: i64) -> Result<Option<Tweet>> {
-    const DOING: &str = "looking for a tweet";
     const STATEMENT: &str = "SELECT t.tweet_id, t.author_id, t.created_at, t.content, t.deleted_at IS NOT NULL, t.pulled, \
             coalesce(t.audience, 0), \
             CASE WHEN t.stored_at IS NULL OR t.pulled THEN 0 ELSE coalesce(k.served, t.audience, 0) END \
        FROM tweets t LEFT JOIN feed_tasks k USING (tweet_id) WHERE t.tweet_id = $1";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
-    let row = client.query_opt(&statement, &[&tweet_id]).await.map_err(Error::doing(DOING))?;
-    Ok(row.map(|row| Tweet {
+    let rows = store.query("looking for a tweet", STATEMENT, &[&tweet_id]).await?;
+    Ok(rows.first().map(|row| Tweet {
         tweet_id: row.get(0),
         author_id: row.get(1),
         created_at: row.get(2),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::connect::Store;
+use crate::count::{signed, unsigned};
 use crate::error::{Error, Result};
 
 /// What a producer says of itself once a second.
@@ -76,16 +77,6 @@ pub async fn beat(store: &Store, beat: &Heartbeat) -> Result<()> {
     Ok(())
 }
 
-/// A count as PostgreSQL's `bigint`; counts past 2^63 stay at the bound.
-pub(crate) fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// A `bigint` as a count; a negative one, which nothing of ours writes, as 0.
-pub(crate) fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
-}
-
 /// A heartbeat as it stands in the table.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -123,18 +114,12 @@ pub struct Row {
 /// Transient ones.
 pub async fn all(store: &Store) -> Result<Vec<Row>> {
     const DOING: &str = "reading the producers' heartbeats";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT producer_id, sensor_type, status, connection_status, last_heartbeat, \
+    let statement = "SELECT producer_id, sensor_type, status, connection_status, last_heartbeat, \
                     greatest(0, extract(epoch FROM clock_timestamp() - last_heartbeat))::float8, run_id, started_at, \
                     messages_sent_last_minute, messages_sent, messages_acknowledged, messages_waiting, target_rate \
                FROM (SELECT * FROM producer_health ORDER BY last_heartbeat DESC LIMIT 1000) latest \
-              ORDER BY producer_id",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[]).await.map_err(Error::doing(DOING))?;
+              ORDER BY producer_id";
+    let rows = store.query(DOING, statement, &[]).await?;
     let row = |row: &tokio_postgres::Row| Row {
         producer_id: row.get(0),
         sensor_type: row.get(1),

@@ -34,6 +34,6 @@ pub fn encode_row(row: &mut Vec<u8>, reading: &SensorReading<'_>, origin: &Origi
     copy::time(row, reading.event_time);
     field(row, reading.producer_id.as_bytes());
     field(row, reading.run_id.as_bytes());
-    field(row, &crate::producer_health::signed(reading.sequence).to_be_bytes());
+    field(row, &crate::count::signed(reading.sequence).to_be_bytes());
     copy::origin(row, origin);
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::connect::Store;
-use crate::error::{Error, Result};
-use crate::producer_health::unsigned;
+use crate::count::unsigned;
+use crate::error::Result;
 
 /// Width of the buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,36 +73,41 @@ const SUMS: &str = "sum(stored_rows)::bigint, sum(dead_letters)::bigint, sum(bat
 /// # Errors
 /// Transient ones.
 pub async fn series(store: &Store, resolution: Resolution, seconds: u32, step: u32) -> Result<Vec<Sums>> {
-    const DOING: &str = "reading the throughput";
     let statement = format!(
         "SELECT date_bin(make_interval(secs => $3), bucket, 'epoch') AS at, {SUMS} FROM throughput \
           WHERE resolution_s = $1 AND bucket > now() - make_interval(secs => $2) GROUP BY 1 ORDER BY 1"
     );
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(&statement).await.map_err(Error::doing(DOING))?;
-    let (seconds, step) = (f64::from(seconds), f64::from(step));
-    let rows = client.query(&statement, &[&resolution.seconds(), &seconds, &step]).await;
-    Ok(rows.map_err(Error::doing(DOING))?.iter().map(sums).collect())
+    let values: [&(dyn ToSql + Sync); 3] = [&resolution.seconds(), &f64::from(seconds), &f64::from(step)];
+    Ok(store.query("reading the throughput", &statement, &values).await?.iter().map(sums).collect())
 }
 
-/// The last `seconds` seconds up to now, oldest first, by target. Seconds in which nothing was stored are absent.
+/// Seconds of one span, oldest first. Those in which nothing was stored are absent.
+#[derive(Clone, Debug, Default)]
+pub struct Recent {
+    /// Summed over everything.
+    pub all: Vec<Sums>,
+    /// By target.
+    pub by_target: BTreeMap<String, Vec<Sums>>,
+}
+
+/// The last `seconds` seconds up to now.
 ///
 /// # Errors
 /// Transient ones.
-pub async fn seconds_by_target(store: &Store, seconds: u32) -> Result<BTreeMap<String, Vec<Sums>>> {
-    const DOING: &str = "reading the throughput by target";
+pub async fn recent(store: &Store, seconds: u32) -> Result<Recent> {
     let statement = format!(
-        "SELECT bucket, {SUMS}, target FROM throughput \
-          WHERE resolution_s = 1 AND bucket > now() - make_interval(secs => $1) GROUP BY target, bucket ORDER BY bucket"
+        "SELECT bucket, {SUMS}, target FROM throughput WHERE resolution_s = 1 AND bucket > now() - make_interval(secs => $1) \
+          GROUP BY GROUPING SETS ((bucket), (target, bucket)) ORDER BY bucket"
     );
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(&statement).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&f64::from(seconds)]).await.map_err(Error::doing(DOING))?;
-    let mut targets: BTreeMap<String, Vec<Sums>> = BTreeMap::new();
-    for row in &rows {
-        targets.entry(row.get(6)).or_default().push(sums(row));
+    let mut recent = Recent::default();
+    for row in store.query("reading the latest throughput", &statement, &[&f64::from(seconds)]).await? {
+        let of = match row.get::<_, Option<String>>(6) {
+            Some(target) => recent.by_target.entry(target).or_default(),
+            None => &mut recent.all,
+        };
+        of.push(sums(&row));
     }
-    Ok(targets)
+    Ok(recent)
 }
 
 /// What each consumer stored of each partition in the last `seconds` whole seconds, by partition.
@@ -110,18 +116,12 @@ pub async fn seconds_by_target(store: &Store, seconds: u32) -> Result<BTreeMap<S
 /// Transient ones.
 pub async fn shares(store: &Store, seconds: u32) -> Result<Vec<Share>> {
     const DOING: &str = "reading the throughput by partition";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT consumer_id, target, log_id, partition_number, sum(stored_rows)::bigint, sum(dead_letters)::bigint \
+    let statement = "SELECT consumer_id, target, log_id, partition_number, sum(stored_rows)::bigint, sum(dead_letters)::bigint \
                FROM throughput \
               WHERE resolution_s = 1 AND bucket < date_trunc('second', now()) \
                 AND bucket >= date_trunc('second', now()) - make_interval(secs => $1) \
-              GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4, 1",
-        )
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&f64::from(seconds)]).await.map_err(Error::doing(DOING))?;
+              GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4, 1";
+    let rows = store.query(DOING, statement, &[&f64::from(seconds)]).await?;
     let share = |row: &Row| Share {
         consumer_id: row.get(0),
         target: row.get(1),

@@ -82,11 +82,7 @@ pub async fn create(store: &Store, username: &str, email: &str) -> Result<Create
 /// Transient ones.
 pub async fn find(store: &Store, user_id: i64) -> Result<Option<User>> {
     const STATEMENT: &str = "SELECT user_id, username, followers, following, created_at FROM users WHERE user_id = $1";
-    const DOING: &str = "looking for a user";
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(STATEMENT).await.map_err(Error::doing(DOING))?;
-    let row = client.query_opt(&statement, &[&user_id]).await.map_err(Error::doing(DOING))?;
-    Ok(row.as_ref().map(user))
+    Ok(store.query("looking for a user", STATEMENT, &[&user_id]).await?.first().map(user))
 }
 
 /// Lets `follower` follow `followed`, with the latest [`BACKFILL`] tweets. They must differ.
@@ -191,9 +187,7 @@ pub async fn connected(store: &Store, user: i64, side: Side, after: i64, limit: 
               WHERE f.follower_id = $1 AND f.followed_id > $2 ORDER BY f.followed_id LIMIT $3"
         }
     };
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(statement).await.map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&user, &after, &limit]).await.map_err(Error::doing(DOING))?;
+    let rows = store.query(DOING, statement, &[&user, &after, &limit]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{Author, BatchWriter, Done, Letter, Part};
 use crate::copy;
-use crate::producer_health::{signed, unsigned};
+use crate::count::{signed, unsigned};
 
 /// What was being done, and the driver's error.
 pub(super) type Failure = (&'static str, tokio_postgres::Error);

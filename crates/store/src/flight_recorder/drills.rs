@@ -76,15 +76,16 @@ pub async fn end(store: &Store, id: i64, passed: bool, proven: bool, detail: &st
 /// Transient ones.
 pub async fn drills(store: &Store, from: Timestamp, until: Timestamp) -> Result<Vec<Drill>> {
     const DOING: &str = "reading the drills";
-    let client = store.pooled().await?;
-    let statement = client
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM drills WHERE began_at <= $2 AND began_at > $1::timestamptz - interval '1 day' \
+    let rows = store
+        .query(
+            DOING,
+            &format!(
+                "SELECT {COLUMNS} FROM drills WHERE began_at <= $2 AND began_at > $1::timestamptz - interval '1 day' \
                 AND coalesce(ended_at, 'infinity') >= $1 ORDER BY began_at LIMIT $3"
-        ))
-        .await
-        .map_err(Error::doing(DOING))?;
-    let rows = client.query(&statement, &[&from, &until, &MOST_ROWS]).await.map_err(Error::doing(DOING))?;
+            ),
+            &[&from, &until, &MOST_ROWS],
+        )
+        .await?;
     Ok(rows.iter().map(drill).collect())
 }
 

@@ -11,7 +11,7 @@ use verdicts::Ownership;
 use super::verdicts::ownership_of;
 use super::{BLIND_AFTER_S, MOST_ROWS};
 use crate::connect::Store;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const DOING: &str = "looking up the record";
 
@@ -197,8 +197,9 @@ pub struct LifeAt {
 /// # Errors
 /// Transient ones.
 pub async fn slots(store: &Store) -> Result<Vec<Slot>> {
-    let rows =
-        ask(store, "SELECT slot, group_id, consumer_id FROM consumer_slots ORDER BY slot LIMIT 5000", &[]).await?;
+    let rows = store
+        .query(DOING, "SELECT slot, group_id, consumer_id FROM consumer_slots ORDER BY slot LIMIT 5000", &[])
+        .await?;
     Ok(rows.iter().map(|row| Slot { slot: row.get(0), group_id: row.get(1), consumer_id: row.get(2) }).collect())
 }
 
@@ -207,7 +208,7 @@ pub async fn slots(store: &Store) -> Result<Vec<Slot>> {
 /// # Errors
 /// Transient ones.
 pub async fn recorded_since(store: &Store) -> Result<Option<Timestamp>> {
-    let rows = ask(store, "SELECT min(from_at) FROM recorder_spans", &[]).await?;
+    let rows = store.query(DOING, "SELECT min(from_at) FROM recorder_spans", &[]).await?;
     Ok(rows[0].get(0))
 }
 
@@ -217,8 +218,8 @@ pub async fn recorded_since(store: &Store) -> Result<Option<Timestamp>> {
 /// Transient ones.
 pub async fn filtered(store: &Store, filter: &Filter) -> Result<Vec<Value>> {
     let cursor = filter.cursor.as_ref();
-    let rows = ask(
-        store,
+    let rows = store.query(
+        DOING,
         "SELECT CASE WHEN $8 THEN verdict ELSE verdict - 'evidence' || '{\"evidence\": []}' END FROM rebalances \
           WHERE part_of IS NULL AND ($1::text IS NULL OR group_id = $1) AND ($2::text IS NULL OR cause = $2) \
             AND noticed_at >= coalesce($3::timestamptz, '-infinity') AND noticed_at < coalesce($4::timestamptz, 'infinity') \
@@ -269,7 +270,7 @@ pub async fn briefs(store: &Store, from: Timestamp, until: Timestamp) -> Result<
         orphaned: row.get(15),
         protocol: row.get(16),
     };
-    Ok(ask(store, statement, &[&from, &until, &BRIEFS]).await?.iter().map(brief).collect())
+    Ok(store.query(DOING, statement, &[&from, &until, &BRIEFS]).await?.iter().map(brief).collect())
 }
 
 /// Rows of a topic that were stored in each step of a time; of all topics without one.
@@ -290,7 +291,7 @@ pub async fn rows_between(
            AND ($5::text IS NULL OR log_id IN (SELECT log_id FROM kafka_logs WHERE topic = $5))
          GROUP BY 1 ORDER BY 1 LIMIT 5000";
     let resolution: i16 = if by_minute { 60 } else { 1 };
-    let rows = ask(store, statement, &[&resolution, &from, &until, &(step_s as f64), &topic]).await?;
+    let rows = store.query(DOING, statement, &[&resolution, &from, &until, &(step_s as f64), &topic]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
@@ -328,7 +329,7 @@ pub async fn quiet_between(
                     SELECT DISTINCT topic, partition_number, $3::timestamptz, $1::smallint FROM ownership WHERE during && tstzrange($2, $3)) b) gaps
          WHERE bucket - since > $4::float8 * interval '1 s' ORDER BY 1, 2, 3 LIMIT $5";
     let resolution: i16 = if by_minute { 60 } else { 1 };
-    let rows = ask(store, statement, &[&resolution, &from, &until, &(least_s as f64), &MOST_ROWS]).await?;
+    let rows = store.query(DOING, statement, &[&resolution, &from, &until, &(least_s as f64), &MOST_ROWS]).await?;
     let quiet = |row: &Row| Quiet { topic: row.get(0), partition: row.get(1), from: row.get(2), until: row.get(3) };
     Ok(rows.iter().map(quiet).collect())
 }
@@ -339,7 +340,7 @@ pub async fn quiet_between(
 /// Transient ones.
 pub async fn count_owned(store: &Store, from: Timestamp, until: Timestamp, most: i64) -> Result<i64> {
     let statement = "SELECT count(*) FROM (SELECT FROM ownership WHERE during && tstzrange($1, $2, '[]') LIMIT $3) few";
-    Ok(ask(store, statement, &[&from, &until, &most]).await?[0].get(0))
+    Ok(store.query(DOING, statement, &[&from, &until, &most]).await?[0].get(0))
 }
 
 /// One verdict with its evidence.
@@ -347,7 +348,7 @@ pub async fn count_owned(store: &Store, from: Timestamp, until: Timestamp, most:
 /// # Errors
 /// Transient ones.
 pub async fn rebalance(store: &Store, id: &str) -> Result<Option<Value>> {
-    let rows = ask(store, "SELECT verdict FROM rebalances WHERE id = $1", &[&id]).await?;
+    let rows = store.query(DOING, "SELECT verdict FROM rebalances WHERE id = $1", &[&id]).await?;
     Ok(rows.first().map(|row| row.get(0)))
 }
 
@@ -358,7 +359,7 @@ pub async fn rebalance(store: &Store, id: &str) -> Result<Option<Value>> {
 pub async fn notes(store: &Store, id: &str) -> Result<Vec<Note>> {
     let statement =
         "SELECT written_at, author, body FROM rebalance_notes WHERE rebalance_id = $1 ORDER BY id LIMIT 1000";
-    let rows = ask(store, statement, &[&id]).await?;
+    let rows = store.query(DOING, statement, &[&id]).await?;
     Ok(rows.iter().map(|row| Note { at: row.get(0), author: row.get(1), text: row.get(2) }).collect())
 }
 
@@ -369,7 +370,7 @@ pub async fn notes(store: &Store, id: &str) -> Result<Vec<Note>> {
 pub async fn assigned_at(store: &Store, at: Timestamp) -> Result<Vec<Ownership>> {
     let statement =
         "SELECT * FROM ownership WHERE during @> $1::timestamptz ORDER BY group_id, topic, partition_number, from_at";
-    Ok(ask(store, statement, &[&at]).await?.iter().map(ownership_of).collect())
+    Ok(store.query(DOING, statement, &[&at]).await?.iter().map(ownership_of).collect())
 }
 
 /// Processes that had beaten by an instant, and not ended long before it.
@@ -393,7 +394,7 @@ pub async fn lives_at(store: &Store, at: Timestamp) -> Result<Vec<LifeAt>> {
         status: row.get(5),
         session_timeout_ms: row.get(6),
     };
-    Ok(ask(store, statement, &[&at]).await?.iter().map(life).collect())
+    Ok(store.query(DOING, statement, &[&at]).await?.iter().map(life).collect())
 }
 
 /// Ownerships that touch a time, by partition and begin; the most that are read is [`MOST_ROWS`].
@@ -415,7 +416,7 @@ pub async fn owned_between(store: &Store, from: Timestamp, until: Timestamp) -> 
         until: row.get(5),
         lost: row.get(6),
     };
-    Ok(ask(store, statement, &[&from, &until, &MOST_ROWS]).await?.iter().map(owned).collect())
+    Ok(store.query(DOING, statement, &[&from, &until, &MOST_ROWS]).await?.iter().map(owned).collect())
 }
 
 /// The same, by whole buckets: who had most of each, and how often that changed within.
@@ -471,7 +472,7 @@ pub async fn stretches(store: &Store, from: Timestamp, until: Timestamp, bucket_
         changes: row.get(6),
     };
     let most = MOST_ROWS * 5;
-    Ok(ask(store, statement, &[&from, &until, &(bucket_ms as f64), &most]).await?.iter().map(stretch).collect())
+    Ok(store.query(DOING, statement, &[&from, &until, &(bucket_ms as f64), &most]).await?.iter().map(stretch).collect())
 }
 
 /// Dark times that touch a time, by group, partition and begin.
@@ -491,7 +492,7 @@ pub async fn dark_between(store: &Store, from: Timestamp, until: Timestamp) -> R
         until: row.get(5),
         rebalance_id: row.get(6),
     };
-    Ok(ask(store, statement, &[&from, &until, &MOST_ROWS]).await?.iter().map(dark).collect())
+    Ok(store.query(DOING, statement, &[&from, &until, &MOST_ROWS]).await?.iter().map(dark).collect())
 }
 
 /// When nobody recorded, within a time: between the spans of recorders, and since the last of them.
@@ -509,7 +510,8 @@ pub async fn blind_spans(
              WHERE until_at >= $1::timestamptz - interval '31 days') spans
          WHERE coalesce(next_at, clock_timestamp()) - until_at > $3::float8 * interval '1 s' AND until_at <= $2
            AND coalesce(next_at, 'infinity') >= $1 ORDER BY until_at LIMIT 5000";
-    Ok(ask(store, statement, &[&from, &until, &BLIND_AFTER_S])
+    Ok(store
+        .query(DOING, statement, &[&from, &until, &BLIND_AFTER_S])
         .await?
         .iter()
         .map(|row| (row.get(0), row.get(1)))
@@ -531,7 +533,7 @@ pub async fn brokers_down(
              WHERE kind = 'brokers' AND seen_at <= $2 AND seen_at > $1::timestamptz - interval '1 day')
         SELECT d.broker::int, s.seen_at, s.next_at FROM seen s, jsonb_array_elements_text(s.body->'down') AS d(broker)
          WHERE coalesce(s.next_at, 'infinity') >= $1 ORDER BY 1, 2 LIMIT 5000";
-    let rows = ask(store, statement, &[&from, &until]).await?;
+    let rows = store.query(DOING, statement, &[&from, &until]).await?;
     let mut spans: Vec<(i32, Timestamp, Option<Timestamp>)> = Vec::new();
     for row in &rows {
         let (broker, from, until): (i32, Timestamp, Option<Timestamp>) = (row.get(0), row.get(1), row.get(2));
@@ -559,7 +561,7 @@ pub async fn lag_between(
         SELECT to_timestamp(floor(extract(epoch FROM at)::float8 / $4::float8) * $4::float8), max(records) FROM lag_samples
          WHERE resolution_s = $5 AND group_id = $1 AND at >= $2 AND at <= $3 GROUP BY 1 ORDER BY 1 LIMIT 5000";
     let resolution: i16 = if step_s < 60 { 5 } else { 60 };
-    let rows = ask(store, statement, &[&group_id, &from, &until, &(step_s as f64), &resolution]).await?;
+    let rows = store.query(DOING, statement, &[&group_id, &from, &until, &(step_s as f64), &resolution]).await?;
     Ok(rows.iter().map(|row| Lag { at: row.get(0), records: row.get(1) }).collect())
 }
 
@@ -572,7 +574,7 @@ pub async fn lag_records_at(store: &Store, at: Timestamp) -> Result<Option<i64>>
         SELECT sum(l.records)::bigint FROM (SELECT DISTINCT group_id FROM consumer_slots) g,
                LATERAL (SELECT records FROM lag_samples l WHERE l.resolution_s = 5 AND l.group_id = g.group_id AND l.at <= $1
                            AND l.at > $1::timestamptz - interval '15 s' ORDER BY l.at DESC LIMIT 1) l";
-    Ok(ask(store, statement, &[&at]).await?[0].get(0))
+    Ok(store.query(DOING, statement, &[&at]).await?[0].get(0))
 }
 
 /// The longest that a record waited to be stored since an instant, in milliseconds, whoever was to blame: from when it
@@ -587,7 +589,7 @@ pub async fn longest_wait(store: &Store, since: Timestamp) -> Result<f64> {
                    lag(coalesce(committed_at, stored_at)) OVER (PARTITION BY target, log_id, partition_number ORDER BY first_offset) AS before
               FROM batch_ledger_commits WHERE kind = 'batch' AND stored_at >= $1::timestamptz - interval '5 s') batches
          WHERE before IS NOT NULL AND seen >= $1";
-    Ok(ask(store, statement, &[&since]).await?[0].get(0))
+    Ok(store.query(DOING, statement, &[&since]).await?[0].get(0))
 }
 
 /// `host:port` of the coordinator of the group that reads a topic, as it described the group last.
@@ -597,7 +599,7 @@ pub async fn longest_wait(store: &Store, since: Timestamp) -> Result<f64> {
 pub async fn coordinator(store: &Store, topic: &str) -> Result<Option<String>> {
     let statement = "SELECT body->>'coordinator' FROM observations WHERE kind = 'group' AND body ? 'coordinator' \
                         AND subject IN (SELECT group_id FROM consumer_lives WHERE topic = $1) ORDER BY seen_at DESC LIMIT 1";
-    Ok(ask(store, statement, &[&topic]).await?.first().and_then(|row| row.get(0)))
+    Ok(store.query(DOING, statement, &[&topic]).await?.first().and_then(|row| row.get(0)))
 }
 
 /// What each consumer's latest process reads, by that process's start.
@@ -606,15 +608,5 @@ pub async fn coordinator(store: &Store, topic: &str) -> Result<Option<String>> {
 /// Transient ones.
 pub async fn topics_read(store: &Store) -> Result<BTreeMap<Uuid, String>> {
     let statement = "SELECT boot_id, topic FROM consumer_health JOIN consumer_lives USING (boot_id)";
-    Ok(ask(store, statement, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-async fn ask(
-    store: &Store,
-    statement: &str,
-    values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-) -> Result<Vec<Row>> {
-    let client = store.pooled().await?;
-    let statement = client.prepare_cached(statement).await.map_err(Error::doing(DOING))?;
-    client.query(&statement, values).await.map_err(Error::doing(DOING))
+    Ok(store.query(DOING, statement, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -11,9 +11,10 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::finding::Kind;
-use super::ledger::{History, unsigned};
+use super::ledger::History;
 use super::{At, Audit};
 use crate::batch::Target;
+use crate::count::unsigned;
 use crate::error::{Error, Result};
 
 /// Transactions whose doubled offsets are named one by one; those of others are counted.

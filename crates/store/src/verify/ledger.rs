@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Row};
 use super::chain::{Chain, Entry};
 use super::finding::Kind;
 use super::{At, Audit, Command, NAMED_COMMANDS};
+use crate::count::unsigned;
 use crate::error::{Error, Result};
 
 /// Entries in the order of their chain: by offset, within segments that end where a command moved
@@ -127,9 +128,4 @@ fn count(audit: &mut Audit, at: At, entry: Entry, (first, next): (i64, i64), row
             reason: row.get(8),
         });
     }
-}
-
-/// A count of the database's; a negative one is none.
-pub(super) fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
 }
