@@ -22,8 +22,8 @@ testkit := cargo run -q -p millrace-testkit --
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help full-stack stop status logs kill start start-monitoring dashboard verify drill clean \
-    test lint bench soak page screenshots feed-demo feed-replay services-for-tests
+.PHONY: help full-stack stop status logs kill start pause unpause start-monitoring dashboard verify drill clean \
+    test lint bench soak page screenshots feed-demo feed-replay feed-kills services-for-tests
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -46,6 +46,12 @@ kill: ## NAME=…: SIGKILL, and it stays dead
 start: ## NAME=…: start what is dead
 	@$(stack) start '$(NAME)'
 
+pause: ## NAME=…: stop it where it is (SIGSTOP, docker pause): it stays a member until its session ends
+	@$(stack) pause '$(NAME)'
+
+unpause: ## NAME=…: let it go on
+	@$(stack) unpause '$(NAME)'
+
 start-monitoring: ## start the monitor of a running stack
 	@$(stack) start-monitoring
 
@@ -63,6 +69,11 @@ feed-demo: ## one tweet of a celebrity into 1,999 feeds: how long? On the runnin
 
 feed-replay: ## FILE=Twitter_volume_AAPL.csv SPEED=10x: recorded numbers of tweets as posts; when are they read?
 	@$(stack) feed-replay '$(FILE)' $(if $(SPEED),--speed '$(SPEED)') $(FLAGS)
+
+feed-kills: ## kill each part of the tweet feed under a crowd that posts, follows and deletes; is every feed what was answered?
+	@deploy/prerequisites
+	@cargo build --release -q --workspace --bin feed_kills
+	@$(stack) feed-kills $(FLAGS)
 
 screenshots: ## kill one of each kind on the running stack, look at the page each time, verify at the end
 	@deploy/prerequisites --tests

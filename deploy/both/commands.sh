@@ -1,6 +1,7 @@
 # Sourced: the commands, which both stacks take alike. A stack says how:
 #
 #   stack_is_up   full_stack   stop_all   clean   show_logs [NAME]   kill_process NAME   start_process NAME
+#   pause_process NAME   unpause_process NAME
 #   consumer ARGUMENTS…        states (NAME STATE PID UPTIME a line, "-" where there is none)
 #   explain NAME STATE         why a process that does not run does not, and what helps
 #   usage                      says the commands, exit code 64
@@ -31,6 +32,8 @@ prepare_folder() {
 
 # The process id of a name; empty when it does not run.
 pid_of() { states | awk -v name="$1" '$1 == name && $3 != "-" { print $3 }'; }
+
+must_run() { [[ -n $(pid_of "$1") ]] || refuse "$1 does not run: make start NAME=$1"; }
 
 stopped() { states | awk '$3 == "-" { print $1 }'; }
 
@@ -110,6 +113,7 @@ run_command() {
     logs) show_logs "${2:-}" ;;
     kill) known_name "${2:-}"; need_stack; lock; kill_process "$2" ;;
     start) known_name "${2:-}"; need_stack; lock; start_process "$2" ;;
+    pause | unpause) known_name "${2:-}"; need_stack; lock; must_run "$2"; "${1}_process" "$2" ;;
     start-monitoring) need_stack; lock; start_process monitoring ;;
     clean) [[ ! -d $data ]] || lock; clean ;;
     dashboard) dashboard ;;
@@ -118,6 +122,7 @@ run_command() {
     drill) need_stack; lock; drill "${2:-}" "${3:-}" "${4:-}" ;;
     feed-demo) need_stack; feed_demo ;;
     feed-replay) need_stack; feed_replay "${@:2}" ;;
+    feed-kills) need_stack; feed_kills "${@:2}" ;;
     is-up) stack_is_up ;;
     *) usage ;;
     esac

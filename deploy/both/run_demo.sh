@@ -36,6 +36,9 @@ feed_demo() {
     printf '  %-58s%10s\n' "$followers INSERTs one by one, what a naive API takes at best" "$synchronous ms"
 }
 
+# feed_kills [FLAG…]: a crowd from this machine, not from a container.
+feed_kills() { "$root/target/release/feed_kills" --port "$TWEET_API_PORT" "$@"; }
+
 # feed_replay FILE [FLAG…]
 feed_replay() {
     local recording

@@ -41,6 +41,41 @@ pub struct Known {
     pub follows: BTreeMap<(i64, i64), Instant>,
 }
 
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    path: String,
+    user: Option<i64>,
+    key: Option<String>,
+    body: Option<Value>,
+}
+
+impl Request {
+    /// Of nobody, without a body.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), user: None, key: None, body: None }
+    }
+
+    /// By this user.
+    #[must_use]
+    pub fn by(self, user: i64) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    /// With this Idempotency-Key.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+}
+
 /// Everybody who asks. Cheap to clone.
 #[derive(Clone)]
 pub struct Clients {
@@ -80,11 +115,10 @@ impl Clients {
 
     /// Waits until each process is ready.
     pub async fn ready(&self) {
+        let asked = Request::new(Method::GET, "/readyz");
         for port in 0..self.ports.len() {
             wait_until(Duration::from_secs(60), "the API is ready", async || {
-                self.once(port, Method::GET, "/readyz", None, None, None)
-                    .await
-                    .is_ok_and(|a| a.status == StatusCode::OK)
+                self.once(port, &asked).await.is_ok_and(|answer| answer.status == StatusCode::OK)
             })
             .await;
         }
@@ -93,77 +127,58 @@ impl Clients {
     /// One request to process `port`, once.
     ///
     /// # Errors
-    /// When there is no answer; and when the answer is one that there must not be: 500, 502, 504, or a 503 or 429 that
-    /// does not say when to come again and why.
-    pub async fn once(
-        &self,
-        port: usize,
-        method: Method,
-        path: &str,
-        user: Option<i64>,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Answer> {
-        let url = format!("http://127.0.0.1:{}{path}", self.ports[port % self.ports.len()]);
-        let mut request = self.http.request(method, url);
-        if let Some(user) = user {
+    /// When there is no answer.
+    pub async fn once(&self, port: usize, asked: &Request) -> Result<Answer> {
+        let url = format!("http://127.0.0.1:{}{}", self.ports[port % self.ports.len()], asked.path);
+        let mut request = self.http.request(asked.method.clone(), url);
+        if let Some(user) = asked.user {
             request = request.header("X-User-ID", user);
         }
-        if let Some(key) = key {
+        if let Some(key) = &asked.key {
             request = request.header("Idempotency-Key", key);
         }
-        if let Some(body) = body {
+        if let Some(body) = &asked.body {
             request = request.json(body);
         }
         let response = request.send().await?;
         let status = response.status();
         let after = response.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
         let text = response.text().await?;
-        let answer = Answer { status, retry_after: after, body: serde_json::from_str(&text).unwrap_or(Value::Null) };
-        Ok(answer)
+        Ok(Answer { status, retry_after: after, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
     }
 
     /// Asks one process after the other until one answers with something else than "not now".
     ///
     /// # Errors
-    /// After two minutes; and for an answer that there must not be.
-    pub async fn ask(
-        &self,
-        rng: &mut StdRng,
-        method: Method,
-        path: &str,
-        user: Option<i64>,
-        key: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Answer> {
+    /// After two minutes; and for an answer that there must not be: 500, 502, 504, or a 503 that does not say when to come again
+    /// and why.
+    pub async fn ask(&self, rng: &mut StdRng, asked: &Request) -> Result<Answer> {
         let until = Instant::now() + Duration::from_secs(120);
         loop {
-            let port = rng.random_range(0..self.ports.len());
-            let answer = self.once(port, method.clone(), path, user, key, body).await;
-            match answer {
+            match self.once(rng.random_range(0..self.ports.len()), asked).await {
                 Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
                     // One that is stopping, or that has not seen its topic yet, has no more to say.
-                    ensure!(answer.retry_after.is_some(), "{method} {path}: a 503 without Retry-After: {answer:?}");
-                    ensure!(answer.body["detail"].is_string(), "{method} {path}: a 503 without a reason: {answer:?}");
+                    ensure!(answer.retry_after.is_some(), "{asked:?}: a 503 without Retry-After: {answer:?}");
+                    ensure!(answer.body["detail"].is_string(), "{asked:?}: a 503 without a reason: {answer:?}");
                 }
-                Ok(answer) if answer.status.is_server_error() => bail!("{method} {path}: {answer:?}"),
+                Ok(answer) if answer.status.is_server_error() => bail!("{asked:?}: {answer:?}"),
                 Ok(answer) if answer.status != StatusCode::TOO_MANY_REQUESTS => return Ok(answer),
                 Ok(_) | Err(_) => {}
             }
-            ensure!(Instant::now() < until, "{method} {path}: no answer for two minutes");
+            ensure!(Instant::now() < until, "{asked:?}: no answer for two minutes");
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    /// Makes so many users; their numbers.
+    /// Makes so many users, who are called `name` and a number; their numbers.
     ///
     /// # Errors
     /// When one is refused.
-    pub async fn users(&self, rng: &mut StdRng, count: usize) -> Result<Vec<i64>> {
+    pub async fn users(&self, rng: &mut StdRng, name: &str, count: usize) -> Result<Vec<i64>> {
         let mut people = Vec::with_capacity(count);
         for number in 1..=count {
-            let body = json!({ "username": format!("user{number}"), "email": format!("user{number}@example.com") });
-            let made = self.ask(rng, Method::POST, "/api/users/", None, None, Some(&body)).await?;
+            let body = json!({ "username": format!("{name}{number}"), "email": format!("{name}{number}@example.com") });
+            let made = self.ask(rng, &Request::new(Method::POST, "/api/users/").body(body)).await?;
             ensure!(made.status == StatusCode::CREATED, "{made:?}");
             people.push(made.body["id"].as_i64().context("an id")?);
         }
@@ -176,8 +191,8 @@ impl Clients {
     /// When it is refused.
     pub async fn follow(&self, rng: &mut StdRng, follower: i64, followed: i64) -> Result<()> {
         let body = json!({ "followed_id": followed });
-        let answer =
-            self.ask(rng, Method::POST, "/api/subscriptions/follow", Some(follower), None, Some(&body)).await?;
+        let asked = Request::new(Method::POST, "/api/subscriptions/follow").by(follower).body(body);
+        let answer = self.ask(rng, &asked).await?;
         ensure!(answer.status.is_success(), "{answer:?}");
         self.known().follows.entry((follower, followed)).or_insert_with(Instant::now);
         Ok(())
@@ -189,7 +204,7 @@ impl Clients {
     /// When it is refused.
     pub async fn unfollow(&self, rng: &mut StdRng, follower: i64, followed: i64) -> Result<()> {
         let path = format!("/api/subscriptions/follow/{followed}");
-        let answer = self.ask(rng, Method::DELETE, &path, Some(follower), None, None).await?;
+        let answer = self.ask(rng, &Request::new(Method::DELETE, path).by(follower)).await?;
         // 404: the answer before was lost.
         ensure!([StatusCode::NO_CONTENT, StatusCode::NOT_FOUND].contains(&answer.status), "{answer:?}");
         self.known().follows.remove(&(follower, followed));
@@ -201,18 +216,14 @@ impl Clients {
     /// # Errors
     /// When it is refused, when two answers differ, when nobody knows it.
     pub async fn post(&self, rng: &mut StdRng, author: i64, content: &str) -> Result<i64> {
-        let (key, body) = (Uuid::now_v7().to_string(), json!({ "content": content }));
+        let asked = Request::new(Method::POST, "/api/tweets/").by(author).key(&Uuid::now_v7().to_string());
+        let asked = asked.body(json!({ "content": content }));
         let sent = Sent { author, content: content.to_owned(), asked_at: Instant::now() };
         let mut other_rng = StdRng::seed_from_u64(rng.random());
         let raced = rng.random_range(0..RACED) == 0;
-        let (one, other) =
-            tokio::join!(self.ask(rng, Method::POST, "/api/tweets/", Some(author), Some(&key), Some(&body)), async {
-                if !raced {
-                    return Ok(None);
-                }
-                let rng = &mut other_rng;
-                self.ask(rng, Method::POST, "/api/tweets/", Some(author), Some(&key), Some(&body)).await.map(Some)
-            });
+        let (one, other) = tokio::join!(self.ask(rng, &asked), async {
+            if raced { self.ask(&mut other_rng, &asked).await.map(Some) } else { Ok(None) }
+        });
         let one = one?;
         ensure!(one.status == StatusCode::ACCEPTED, "{one:?}");
         if let Some(other) = other? {
@@ -221,7 +232,7 @@ impl Clients {
         let tweet = one.body["id"].as_i64().context("an id")?;
         let before = self.known().sent.insert(tweet, sent);
         ensure!(before.is_none(), "tweet {tweet} is the number of two");
-        let known = self.ask(rng, Method::GET, &format!("/api/tweets/{tweet}"), None, None, None).await?;
+        let known = self.ask(rng, &Request::new(Method::GET, format!("/api/tweets/{tweet}"))).await?;
         ensure!([StatusCode::OK, StatusCode::ACCEPTED].contains(&known.status), "an accepted tweet: {known:?}");
         Ok(tweet)
     }
@@ -231,7 +242,8 @@ impl Clients {
     /// # Errors
     /// When it is refused.
     pub async fn delete(&self, rng: &mut StdRng, author: i64, tweet: i64) -> Result<()> {
-        let answer = self.ask(rng, Method::DELETE, &format!("/api/tweets/{tweet}"), Some(author), None, None).await?;
+        let asked = Request::new(Method::DELETE, format!("/api/tweets/{tweet}")).by(author);
+        let answer = self.ask(rng, &asked).await?;
         ensure!([StatusCode::NO_CONTENT, StatusCode::NOT_FOUND].contains(&answer.status), "{answer:?}");
         self.known().deleted.insert(tweet);
         Ok(())
@@ -245,8 +257,8 @@ impl Clients {
         let limit = rng.random_range(1..=100);
         let (mut cursor, mut all) = (String::new(), Vec::new());
         loop {
-            let path = format!("/api/feed/?limit={limit}{cursor}");
-            let page = self.ask(rng, Method::GET, &path, Some(reader), None, None).await?;
+            let asked = Request::new(Method::GET, format!("/api/feed/?limit={limit}{cursor}")).by(reader);
+            let page = self.ask(rng, &asked).await?;
             ensure!(page.status == StatusCode::OK, "{page:?}");
             let items = page.body["items"].as_array().context("items")?;
             ensure!(items.len() <= limit, "a page of {limit} has {} items", items.len());

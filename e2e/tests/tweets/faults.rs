@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::clients::{Answer, Clients};
+use e2e::clients::{Answer, Clients, Request};
 use e2e::plant::Site;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -15,7 +15,7 @@ use super::{api, plant};
 
 async fn post(clients: &Clients, key: &str) -> Result<Answer> {
     let body = json!({ "content": format!("with key {key}") });
-    clients.once(0, Method::POST, "/api/tweets/", Some(1), Some(key), Some(&body)).await
+    clients.once(0, &Request::new(Method::POST, "/api/tweets/").by(1).key(key).body(body)).await
 }
 
 fn is_refused(answer: &Answer, reason: &str) -> Result<()> {
@@ -31,7 +31,7 @@ async fn without_enough_replicas_or_the_database_no_tweet_is_accepted_and_a_repe
     let site = Site::start().await?;
     let plant = plant(&site).await?;
     let (_api, clients, _) = api(&plant, &[]).await?;
-    clients.users(&mut rng, 1).await?;
+    clients.users(&mut rng, "user", 1).await?;
     ensure!(post(&clients, "before").await?.status == StatusCode::ACCEPTED);
 
     // One broker of three is left: min.insync.replicas is two.
@@ -41,23 +41,25 @@ async fn without_enough_replicas_or_the_database_no_tweet_is_accepted_and_a_repe
     let began = Instant::now();
     is_refused(&post(&clients, "kafka").await?, "in-sync replicas")?;
     ensure!(began.elapsed() < Duration::from_secs(7), "after {:?}", began.elapsed());
-    let read = clients.once(0, Method::GET, "/api/feed/", Some(1), None, None).await?;
+    let read = clients.once(0, &Request::new(Method::GET, "/api/feed/").by(1)).await?;
     ensure!(read.status == StatusCode::OK, "reading goes on: {read:?}");
     for id in [1, 2] {
         site.kafka.broker(id).start()?;
     }
     let body = json!({ "content": "with key kafka" });
-    let accepted = clients.ask(&mut rng, Method::POST, "/api/tweets/", Some(1), Some("kafka"), Some(&body)).await?;
+    let accepted =
+        clients.ask(&mut rng, &Request::new(Method::POST, "/api/tweets/").by(1).key("kafka").body(body)).await?;
     ensure!(accepted.status == StatusCode::ACCEPTED, "{accepted:?}");
 
     // Nothing but the log knows a tweet's content until it is stored; its number and its key are in the database.
     site.postgres.kill();
     is_refused(&post(&clients, "postgres").await?, "the database does not answer")?;
-    let read = clients.once(0, Method::GET, "/api/feed/", Some(1), None, None).await?;
+    let read = clients.once(0, &Request::new(Method::GET, "/api/feed/").by(1)).await?;
     is_refused(&read, "the database does not answer")?;
     site.postgres.start_again().await?;
     let body = json!({ "content": "with key postgres" });
-    let accepted = clients.ask(&mut rng, Method::POST, "/api/tweets/", Some(1), Some("postgres"), Some(&body)).await?;
+    let accepted =
+        clients.ask(&mut rng, &Request::new(Method::POST, "/api/tweets/").by(1).key("postgres").body(body)).await?;
     ensure!(accepted.status == StatusCode::ACCEPTED, "{accepted:?}");
 
     let _worker = plant.consumer("feed-worker-0")?;
@@ -77,7 +79,7 @@ async fn while_the_workers_are_too_far_behind_tweets_are_refused_and_reading_goe
     let site = Site::start().await?;
     let plant = plant(&site).await?;
     let (_api, clients, port) = api(&plant, &["--backlog-refuse", "20", "--backlog-take", "10"]).await?;
-    clients.users(&mut rng, 1).await?;
+    clients.users(&mut rng, "user", 1).await?;
     for number in 0..21 {
         let answer = post(&clients, &number.to_string()).await?;
         ensure!(answer.status == StatusCode::ACCEPTED, "{answer:?}");
@@ -87,9 +89,9 @@ async fn while_the_workers_are_too_far_behind_tweets_are_refused_and_reading_goe
     })
     .await;
     is_refused(&post(&clients, "later").await?, "wait for the workers")?;
-    let read = clients.once(0, Method::GET, "/api/tweets/1", None, None, None).await?;
+    let read = clients.once(0, &Request::new(Method::GET, "/api/tweets/1")).await?;
     ensure!(read.status == StatusCode::ACCEPTED, "it is accepted and not stored: {read:?}");
-    let status = clients.once(0, Method::GET, "/api/tweets/1/status", None, None, None).await?;
+    let status = clients.once(0, &Request::new(Method::GET, "/api/tweets/1/status")).await?;
     ensure!(status.body["status"] == "accepted", "{status:?}");
 
     let _worker = plant.consumer("feed-worker-0")?;
@@ -97,7 +99,7 @@ async fn while_the_workers_are_too_far_behind_tweets_are_refused_and_reading_goe
         post(&clients, "later").await.is_ok_and(|answer| answer.status == StatusCode::ACCEPTED)
     })
     .await;
-    let status = clients.once(0, Method::GET, "/api/tweets/1/status", None, None, None).await?;
+    let status = clients.once(0, &Request::new(Method::GET, "/api/tweets/1/status")).await?;
     ensure!(status.body["status"] == "delivered", "{status:?}");
 
     // The names that people's dashboards use.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use e2e::clients::Request;
 use e2e::plant::Site;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -58,7 +59,7 @@ async fn bad_input_is_told_by_field_and_reason_and_never_stored_by_half() -> Res
     let site = Site::start().await?;
     let plant = plant(&site).await?;
     let (_api, clients, port) = api(&plant, &[]).await?;
-    clients.users(&mut rng, 2).await?;
+    clients.users(&mut rng, "user", 2).await?;
     let sql = plant.connect().await?;
 
     // Named: what is sent as a tweet, the status, the field.
@@ -100,9 +101,11 @@ async fn bad_input_is_told_by_field_and_reason_and_never_stored_by_half() -> Res
     }
     let refused =
         async |method: Method, path: &str, body: Option<Value>, status: StatusCode, field: &str| -> Result<()> {
-            let answer = clients.once(0, method, path, Some(1), None, body.as_ref()).await?;
-            ensure!(answer.status == status, "{path} {body:?}: {answer:?}");
-            ensure!(field.is_empty() || answer.body["field"] == field, "{path} {body:?}: {answer:?}");
+            let asked = Request::new(method, path).by(1);
+            let asked = if let Some(body) = body { asked.body(body) } else { asked };
+            let answer = clients.once(0, &asked).await?;
+            ensure!(answer.status == status, "{asked:?}: {answer:?}");
+            ensure!(field.is_empty() || answer.body["field"] == field, "{asked:?}: {answer:?}");
             Ok(())
         };
     let follow = "/api/subscriptions/follow";
