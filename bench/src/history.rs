@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::machine::load_average;
-use crate::spread::Spread;
+use crate::spread::{Spread, percentiles};
 
 /// What to generate and how often to ask.
 #[derive(Clone, Debug, clap::Args)]
@@ -128,8 +128,7 @@ pub async fn run(options: &Options) -> Result<String> {
             }
             bytes = length;
         }
-        times.sort_by(f64::total_cmp);
-        let p95 = times[(times.len() * 95).div_ceil(100) - 1];
+        let [p95] = percentiles(times.iter().copied(), [95]);
         table.push_str(&format!("| {what} | {:.1} | {p95:.1} | {:.0} |\n", Spread::of(times), bytes as f64 / 1_024.0));
     }
     ensure!(monitor.exited().is_none(), "the monitor ended:\n{}", monitor.last_output());

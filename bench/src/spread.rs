@@ -1,4 +1,4 @@
-//! Median and range of a few measurements.
+//! Median and range of a few measurements, percentiles of many.
 
 use std::fmt;
 
@@ -36,9 +36,25 @@ impl fmt::Display for Spread {
     }
 }
 
+/// The values that so many percent of them do not exceed (nearest rank); NaN of none.
+pub fn percentiles<const N: usize>(values: impl IntoIterator<Item = f64>, percents: [usize; N]) -> [f64; N] {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    percents.map(|percent| {
+        sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Spread;
+    use super::{Spread, percentiles};
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        assert_eq!(percentiles((1..=200).rev().map(f64::from), [50, 95, 99]), [100.0, 190.0, 198.0]);
+        assert_eq!(percentiles([7.0], [1, 99]), [7.0, 7.0]);
+        assert!(percentiles([], [50])[0].is_nan());
+    }
 
     #[test]
     fn the_median_of_an_even_count_is_the_mean_of_the_middle_two() {

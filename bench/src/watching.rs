@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::cost::{cpu_seconds, peak_mib};
 use crate::machine::load_average;
-use crate::spread::Spread;
+use crate::spread::{Spread, percentiles};
 
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
@@ -91,7 +91,7 @@ pub async fn run(options: &Options) -> Result<String> {
         ensure!(process.exited().is_none(), "a process ended:\n{}", process.last_output());
     }
     load.finish(0).await?;
-    let (facts_p95, notices_p95) = (p95(&mut waits), p95(&mut notices));
+    let ([facts_p95], [notices_p95]) = (percentiles(waits.clone(), [95]), percentiles(notices.clone(), [95]));
     Ok(format!(
         "Two consumers, 150 readings/s, one monitor that also numbers events; load average at the end {}.\n\n\
          | | measured | goal |\n|---|---|---|\n\
@@ -110,11 +110,6 @@ pub async fn run(options: &Options) -> Result<String> {
         options.rebalances,
         Spread::of(notices),
     ))
-}
-
-fn p95(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get((values.len() * 95).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// Milliseconds from when the first rebalance after `acted` was noticed, by its own words, to the frame that shows it.

@@ -14,9 +14,10 @@ use testkit::{free_port, wait_until};
 use tokio_postgres::Client;
 
 use super::people::{follow, populate, users};
-use super::{Options, SESSION_MS, start_workers, topic};
+use super::{Options, SESSION_MS, WORKERS, start_workers, topic};
 use crate::machine::load_average;
 use crate::pipeline::Pipeline;
+use crate::spread::percentiles;
 
 /// Posts a minute, and one in so many is the celebrity's.
 const A_MINUTE: u32 = 3_000;
@@ -127,24 +128,26 @@ pub async fn audiences(site: &Arc<Site>) -> Result<String> {
         load_average()
     );
     for (followers, posts) in AUDIENCES.iter().zip(&posts) {
-        let took: Vec<f64> = posts.iter().map(|post| ms(post.took)).collect();
-        let seen = visible(&sql, posts).await?;
-        let [a, b, c] = percentiles(took);
-        let [d, _, e] = percentiles(seen);
+        let [a, b, c] = percentiles(posts.iter().map(|post| ms(post.took)), [50, 95, 99]);
+        let [d, e] = percentiles(visible(&sql, posts).await?, [50, 99]);
         let _ = writeln!(text, "| {followers} | {a:.1} | {b:.1} | {c:.1} | {d:.0} | {e:.0} |");
     }
     pipeline.remove().await?;
     Ok(text)
 }
 
-/// Waits until the workers have all partitions.
+/// Waits until each worker has its part of the partitions: the first one that comes has all of them for a while.
 async fn settled(sql: &Client) {
-    let reading =
-        "SELECT coalesce(sum(cardinality(assigned_partitions)), 0) FROM consumer_health WHERE status = 'running'";
-    wait_until(Duration::from_secs(60), "every partition is read", async || {
-        sql.query_one(reading, &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == i64::from(TWEETS.partitions))
+    let reading = "SELECT count(*) FILTER (WHERE cardinality(assigned_partitions) > 0), \
+         coalesce(sum(cardinality(assigned_partitions)), 0) FROM consumer_health WHERE status = 'running'";
+    wait_until(Duration::from_secs(60), "every worker reads its partitions", async || {
+        sql.query_one(reading, &[]).await.is_ok_and(|row| {
+            (row.get::<_, i64>(0), row.get::<_, i64>(1)) == (WORKERS.len() as i64, i64::from(TWEETS.partitions))
+        })
     })
     .await;
+    // From the assignment to the claims.
+    tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
 /// Milliseconds from each post to the commit of its last item.
@@ -158,22 +161,16 @@ async fn visible(sql: &Client, posted: &[Posted]) -> Result<Vec<f64>> {
     .await;
     let at: Vec<Timestamp> = posted.iter().map(|post| post.at).collect();
     let seen = "SELECT 1000 * extract(epoch FROM coalesce( \
-             (SELECT max(pg_xact_commit_timestamp(i.xmin)) FROM feed_items i \
-               JOIN follows f ON f.follower_id = i.user_id AND f.followed_id = t.author_id WHERE i.user_id = f.follower_id AND i.tweet_id = t.tweet_id), \
+             (SELECT max(pg_xact_commit_timestamp(i.xmin)) FROM follows f \
+               JOIN feed_items i ON i.user_id = f.follower_id AND i.tweet_id = t.tweet_id WHERE f.followed_id = t.author_id), \
              pg_xact_commit_timestamp(t.xmin)) - p.at)::float8 \
            FROM unnest($1::bigint[], $2::timestamptz[]) AS p(tweet_id, at) JOIN tweets t USING (tweet_id)";
     Ok(sql.query(seen, &[&ids, &at]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 fn line(text: &mut String, name: &str, values: Vec<f64>, goal: &str) {
-    let [p50, p95, p99] = percentiles(values);
+    let [p50, p95, p99] = percentiles(values, [50, 95, 99]);
     let _ = writeln!(text, "| {name} | {p50:.1} | {p95:.1} | {p99:.1} | {goal} |");
-}
-
-fn percentiles(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    // Nearest rank.
-    [50, 95, 99].map(|percent| values[(values.len() * percent).div_ceil(100).max(1) - 1])
 }
 
 fn ms(time: Duration) -> f64 {

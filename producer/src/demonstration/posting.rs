@@ -140,7 +140,8 @@ impl Posting {
             }
             let idle = flights.len() < self.connections && !outcome.stopped;
             let soon = now + LOOK_EVERY;
-            let wake = if idle { ready_at(&mut posts, &again).map_or(soon, |at| at.min(soon)) } else { soon };
+            let (due, repeat) = ready(&mut posts, &again);
+            let wake = [due, repeat].into_iter().flatten().filter(|_| idle).fold(soon, Instant::min);
             tokio::select! {
                 Some(landed) = flights.join_next() => {
                     let (post, answer) = landed.expect("a flight neither panics nor is aborted");
@@ -173,23 +174,20 @@ fn next(
     again: &mut BinaryHeap<Reverse<Post>>,
     now: Instant,
 ) -> Option<Post> {
-    let due = posts.peek().filter(|_| again.len() < MOST_AGAIN).map(|post| post.ready_at);
-    let repeat = again.peek().map(|Reverse(post)| post.ready_at);
-    match (due, repeat) {
+    match ready(posts, again) {
         (Some(due), repeat) if due <= now && repeat.is_none_or(|repeat| due <= repeat) => posts.next(),
         (_, Some(repeat)) if repeat <= now => again.pop().map(|Reverse(post)| post),
         _ => None,
     }
 }
 
-/// When the next one may be sent.
-fn ready_at(
+/// When the next new one may be sent, and the next one that goes again.
+fn ready(
     posts: &mut std::iter::Peekable<impl Iterator<Item = Post>>,
     again: &BinaryHeap<Reverse<Post>>,
-) -> Option<Instant> {
+) -> (Option<Instant>, Option<Instant>) {
     let due = posts.peek().filter(|_| again.len() < MOST_AGAIN).map(|post| post.ready_at);
-    let repeat = again.peek().map(|Reverse(post)| post.ready_at);
-    due.into_iter().chain(repeat).min()
+    (due, again.peek().map(|Reverse(post)| post.ready_at))
 }
 
 impl Outcome {
