@@ -20,7 +20,7 @@ struct Options {
     /// The stack's database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// Of who posts and follows what; printed
+    /// Of who posts and follows what; a random one is printed
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -37,7 +37,6 @@ const FROZEN: Duration = Duration::from_secs(11);
 async fn main() -> Result<()> {
     let Options { port, database_url, seed } = Options::parse();
     let seed = seed.unwrap_or_else(testkit::seed);
-    println!("seed {seed}");
     let sql = connect(&database_url).await?;
     let read = "SELECT range_above, range_rows, pull_above, keep_items FROM feed_settings";
     let before = sql.query_one(read, &[]).await?;
