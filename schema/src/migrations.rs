@@ -30,7 +30,7 @@ pub const ALL: [Migration; 9] = [
     Migration { version: 6, name: "verdicts", sql: include_str!("../migrations/V6__verdicts.sql") },
     Migration { version: 7, name: "feed", sql: include_str!("../migrations/V7__feed.sql") },
     Migration { version: 8, name: "audiences", sql: include_str!("../migrations/V8__audiences.sql") },
-    Migration { version: 9, name: "feed_looks", sql: include_str!("../migrations/V9__feed_looks.sql") },
+    Migration { version: 9, name: "feed_upkeep", sql: include_str!("../migrations/V9__feed_upkeep.sql") },
 ];
 
 /// The schema version that this build was made for.

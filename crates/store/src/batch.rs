@@ -9,12 +9,14 @@
 //! A batch is kept by its caller until the outcome is known; nothing here retries.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use schema::Fault;
 use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use crate::connect::{Backend, Session, Store};
@@ -31,13 +33,6 @@ pub use isolation::{BadRow, Isolation};
 /// Longest time that a batch may take before its session is given up, so that its outcome is
 /// [`Outcome::Lost`]: above the session's own `statement_timeout`.
 const DEADLINE: Duration = Duration::from_secs(90);
-
-/// A batch touches a few rows of large tables. Its statements are planned once, while those may still be empty, and the
-/// planner takes an empty table for one that is best read whole. What has no index then seems so dear that it would be
-/// compiled first, for a second. Left to itself it would also plan some of them anew for each batch, for longer than they
-/// run. Items of 50 tweets with 2,000 readers each are sorted in memory.
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
-     SET plan_cache_mode = force_generic_plan; SET work_mem = '32MB'";
 
 /// A record that is no event.
 #[derive(Clone, Debug)]
@@ -99,10 +94,27 @@ pub struct Target {
     pub copy: &'static str,
     /// From a record's value to its row.
     pub encode: Encode,
-    /// What follows from the rows in the same transaction: statements in their order, each with the parts that have rows as
-    /// `$1` log ids, `$2` partitions, `$3` first offsets and `$4` next offsets. What one returns says what it did and how
-    /// often ([`Done`]).
-    pub then: &'static [&'static str],
+    /// What follows from the rows in the same transaction, in this order.
+    pub then: &'static [Then],
+    /// What the planner is told on a batch's session.
+    pub settings: &'static str,
+}
+
+/// A statement that follows from a batch's rows. Its values are the parts that have rows: `$1` log ids, `$2` partitions, `$3`
+/// first offsets, `$4` next offsets. What it returns says what it did and how often ([`Done`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Then {
+    /// Supposes that what it writes is new, where that makes it faster.
+    pub statement: &'static str,
+    /// Supposes nothing: for the batch that a unique key refused, and for who is in no hurry.
+    pub careful: &'static str,
+}
+
+impl Then {
+    /// One that supposes nothing.
+    pub const fn always(statement: &'static str) -> Self {
+        Self { statement, careful: statement }
+    }
 }
 
 /// What followed from a batch's rows, and how often.
@@ -149,6 +161,9 @@ pub struct BatchWriter {
     fence: Statement,
     copy: Statement,
     then: Vec<Statement>,
+    careful: Vec<Statement>,
+    /// Whether a unique key refused what followed from the last batch's rows.
+    refused: AtomicBool,
     letters: Statement,
     ledger: Statement,
     states: Statement,
@@ -173,18 +188,20 @@ impl BatchWriter {
         const DOING: &str = "preparing the batch statements";
         let session = store.batch_session().await?;
         let client = &session.client;
-        client.batch_execute(SETTINGS).await.map_err(Error::doing(DOING))?;
+        client.batch_execute(target.settings).await.map_err(Error::doing(DOING))?;
         let fence = client.prepare(transaction::FENCE).await.map_err(Error::doing(DOING))?;
         let copy = client.prepare(target.copy).await.map_err(Error::doing(DOING))?;
-        let mut then = Vec::with_capacity(target.then.len());
-        for statement in target.then {
-            then.push(client.prepare(statement).await.map_err(Error::doing(DOING))?);
+        let (mut then, mut careful) = (Vec::new(), Vec::new());
+        for one in target.then {
+            then.push(client.prepare(one.statement).await.map_err(Error::doing(DOING))?);
+            careful.push(client.prepare(one.careful).await.map_err(Error::doing(DOING))?);
         }
         let letters = client.prepare(transaction::LETTER).await.map_err(Error::doing(DOING))?;
         let ledger = client.prepare(transaction::LEDGER).await.map_err(Error::doing(DOING))?;
         let states = client.prepare(alarms::STATES).await.map_err(Error::doing(DOING))?;
         let transitions = client.prepare(alarms::TRANSITIONS).await.map_err(Error::doing(DOING))?;
-        Ok(Self { fence, copy, then, letters, ledger, states, transitions, session, target: target.name })
+        let (refused, target) = (AtomicBool::new(false), target.name);
+        Ok(Self { fence, copy, then, careful, refused, letters, ledger, states, transitions, session, target })
     }
 
     /// The backend that serves this writer: what a claim names.
@@ -222,6 +239,13 @@ impl BatchWriter {
         } else if doing == transaction::COPYING && isolation::is_bad_row(db) {
             Outcome::BadRow(Error::Statement { doing, source })
         } else {
+            if doing == transaction::FOLLOWING && *db.code() == SqlState::UNIQUE_VIOLATION {
+                tracing::warn!(
+                    constraint = db.constraint(),
+                    "what follows from a batch is there already: carefully, then"
+                );
+                self.refused.store(true, Ordering::Relaxed);
+            }
             Outcome::Fault(Error::Statement { doing, source })
         };
         self.rolled_back(outcome).await

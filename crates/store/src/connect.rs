@@ -229,7 +229,8 @@ fn bounded(config: &tokio_postgres::Config, bounds: Bounds) -> tokio_postgres::C
         "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={} -c timezone=UTC",
         bounds.statement, bounds.lock, bounds.idle_in_transaction
     );
-    let options = config.get_options().map_or_else(|| ours.clone(), |theirs| format!("{ours} {theirs}"));
-    config.options(options);
+    let theirs = config.get_options().unwrap_or_default();
+    // Last, so that it holds: a statement behind a lock must see what the lock waited for.
+    config.options(format!("{ours} {theirs} -c default_transaction_isolation=read\\ committed"));
     config
 }

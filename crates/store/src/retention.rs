@@ -180,8 +180,8 @@ pub async fn trim(store: &Store) -> Result<u64> {
         ("alarm_events", "recorded_at < now() - interval '31 days'"),
         ("heartbeat_gaps", "until_at < now() - interval '31 days'"),
         ("consumer_lives", "last_beat < now() - interval '31 days'"),
-        // Longer than the topic keeps a record: numbers whose record never came.
-        ("tweets", "stored_at IS NULL AND created_at < now() - interval '8 days'"),
+        // Longer than the topic keeps a record: numbers whose record never came. Not tombstones: a dead letter may be replayed.
+        ("tweets", "stored_at IS NULL AND deleted_at IS NULL AND created_at < now() - interval '8 days'"),
     ] {
         trimmed += trim_table(&client, table, old).await?;
     }

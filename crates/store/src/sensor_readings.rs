@@ -15,6 +15,7 @@ pub const BATCH: Target = Target {
            processed_by_consumer, log_id, kafka_partition, kafka_offset) FROM STDIN (FORMAT binary)",
     encode,
     then: &[],
+    settings: "",
 };
 
 fn encode(row: &mut Vec<u8>, payload: Option<&[u8]>, origin: &Origin<'_>) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use millrace_store::batch::{Letter, Outcome};
 use millrace_store::dead_letters::{Replay, replay};
 use millrace_store::tweets::TARGET;
 use millrace_store::users::{self, Created, Followed};
-use millrace_store::{feeds, posts, verify};
+use millrace_store::{Options, Store, feeds, posts, verify};
 use schema::tweet::{Tweet, VERSION};
 use schema::{Fault, ReasonCode};
 use testkit::wait_until;
@@ -316,6 +316,48 @@ async fn numbers_that_the_log_has_are_not_given_again_and_another_tweet_of_a_num
     let report = verify::run(&world.store, TARGET).await?;
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.kind, finding.places.ranges.clone())).collect();
     assert_eq!(found, [(verify::Kind::TweetMissing, vec![(1, 2)])], "{report:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_records_of_one_number_in_a_batch_the_one_that_was_numbered_is_stored() -> Result<()> {
+    let world = World::new().await?;
+    let (ada, bob) = (world.user("ada").await?, world.user("bob").await?);
+    posts::number(&world.store, &[posts::Request { author_id: ada, key: None }]).await?;
+    let (other, numbered) = (jiff::Timestamp::now(), world.numbered_at(1).await?);
+    let records = [(1, bob, other), (1, ada, numbered)];
+    let both = part(world.log_id, world.claim, world.next, &records, "feed-worker-0");
+    let outcome: Outcome<()> = world.writer.store(&world.author, &[both], std::future::ready(None)).await;
+    ensure!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+    assert_eq!((world.feed(ada).await?, world.feed(bob).await?), (vec![1], vec![]));
+    let report = verify::run(&world.store, TARGET).await?;
+    let found: Vec<_> = report.findings.iter().map(|finding| (finding.kind, finding.places.ranges.clone())).collect();
+    assert_eq!(found, [(verify::Kind::TweetMissing, vec![(0, 1)])], "{report:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn items_that_are_there_already_hold_a_batch_up_once() -> Result<()> {
+    let mut world = World::new().await?;
+    let (ada, bob) = (world.user("ada").await?, world.user("bob").await?);
+    world.follow(bob, ada).await?;
+    // As a restore of `tweets` alone leaves it, or somebody's hand.
+    world.sql.execute("INSERT INTO feed_items VALUES ($1, 2, 99)", &[&bob]).await?;
+    let refused = world.stores(&[(1, ada), (2, ada)]).await.expect_err("one is there");
+    ensure!(format!("{refused:#}").contains("feed_items_pkey"), "{refused:#}");
+    world.stores(&[(1, ada), (2, ada)]).await?;
+    world.stores(&[(3, ada)]).await?;
+    assert_eq!(world.feed(bob).await?, [3, 2, 1]);
+    world.is_proven().await
+}
+
+#[tokio::test]
+async fn a_session_sees_what_its_lock_waited_for_whatever_the_database_is_set_to() -> Result<()> {
+    let url = testkit::shared().await.database_url;
+    let database_url = format!("{url}?options=-c%20default_transaction_isolation%3Dserializable");
+    let store = Store::new(&Options { database_url, database_pool_size: 1 }, "feed-test")?;
+    let row = store.pooled().await?.query_one("SHOW transaction_isolation", &[]).await?;
+    assert_eq!(row.get::<_, &str>(0), "read committed");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The statements of one batch, in their order.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::ToSql;
@@ -58,6 +59,8 @@ pub(super) const LEDGER: &str = "WITH entry AS ( \
 
 /// The one step whose refusal can be a row's own fault.
 pub(super) const COPYING: &str = "copying the rows";
+/// The one step that may suppose more than it should.
+pub(super) const FOLLOWING: &str = "storing what follows from the rows";
 
 /// Most bytes of dead letters that one INSERT carries.
 const LETTER_BYTES: usize = 4 * 1024 * 1024;
@@ -79,7 +82,7 @@ impl BatchWriter {
         let rows = async {
             let rows: Vec<Bytes> = parts.iter().flat_map(|part| part.rows.iter().cloned()).collect();
             self.copy_rows(&rows).await.map_err(during(COPYING))?;
-            let done = self.follow(parts).await.map_err(during("storing what follows from the rows"))?;
+            let done = self.follow(parts).await.map_err(during(FOLLOWING))?;
             self.letters(author, parts).await.map_err(during("storing dead letters"))?;
             self.ledger(author, parts).await.map_err(during("writing the ledger"))?;
             self.alarms(author, parts).await.map_err(during("storing alarms"))?;
@@ -121,7 +124,8 @@ impl BatchWriter {
         let partitions: Vec<i32> = with_rows.iter().map(|p| p.partition).collect();
         let first: Vec<i64> = with_rows.iter().map(|p| p.expected).collect();
         let next: Vec<i64> = with_rows.iter().map(|p| p.next).collect();
-        for statement in &self.then {
+        let careful = self.refused.swap(false, Ordering::Relaxed);
+        for statement in if careful { &self.careful } else { &self.then } {
             let rows = self.session.client.query(statement, &[&log_ids, &partitions, &first, &next]).await?;
             if !statement.columns().is_empty() {
                 done.extend(rows.iter().map(|row| (row.get(0), unsigned(row.get(1)))));

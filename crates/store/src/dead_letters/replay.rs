@@ -86,9 +86,9 @@ async fn insert(
 ) -> std::result::Result<(), tokio_postgres::Error> {
     let statement = transaction.prepare(target.copy).await?;
     copy::send(transaction.client(), &statement, &[row]).await?;
-    for statement in target.then {
+    for then in target.then {
         let part: [&(dyn ToSql + Sync); 4] = [&vec![log_id], &vec![partition], &vec![offset], &vec![offset + 1]];
-        transaction.execute(*statement, &part).await?;
+        transaction.execute(then.careful, &part).await?;
     }
     Ok(())
 }
