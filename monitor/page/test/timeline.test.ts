@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Brief, Dark, Group } from "../src/record";
 import { flags } from "../src/timeline/flags";
-import { type Scale, inside, laneAtHeight, layout, pieces, pitch, tickText, ticks, time, x } from "../src/timeline/geometry";
+import { type Scale, breaks, inside, laneAtHeight, layout, pieces, pitch, tickText, ticks, time, x } from "../src/timeline/geometry";
 import { worst } from "../src/timeline/strip";
 import { DAY, MINUTE } from "../src/view";
 import { ownership, world } from "./fixture/world";
@@ -132,4 +132,12 @@ test("the strip keeps the longest dark time of each bucket", () => {
   const longest = worst(plant, { from: now - DAY, to: now, width: 900 }, 300);
   assert.equal(Math.max(...longest), Math.max(...plant.rebalances.map(({ dark_max_ms }) => dark_max_ms ?? 0)));
   assert.ok(longest.filter((ms) => ms > 0).length > 5);
+});
+
+test("a curve breaks where something is missing, not where minutes go on as seconds", () => {
+  const minutes = [0, 60, 120, 180].map((s) => s * 1000);
+  const seconds = [215, 216, 217, 240, 241].map((s) => s * 1000);
+  assert.deepEqual(breaks([...minutes, ...seconds]), [true, false, false, false, false, false, false, true, false]);
+  assert.deepEqual(breaks([0, 60_000, 600_000, 660_000]), [true, false, true, false]);
+  assert.deepEqual(breaks([]), []);
 });

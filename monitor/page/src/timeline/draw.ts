@@ -2,7 +2,7 @@
 // so that to move is to copy. What depends on the window's edges (names, flags' lines, the cursor) goes on top.
 
 import type { CurvePoint, Group, Ownership, Stretch } from "../record";
-import { type Layout, type Piece, type Scale, inside, pieces, ticks, x } from "./geometry";
+import { type Layout, type Piece, type Scale, breaks, inside, pieces, ticks, x } from "./geometry";
 import type { Palette } from "./palette";
 
 export interface Picture {
@@ -114,15 +114,18 @@ function drawCurve(ctx: Context, palette: Palette, picture: Picture, top: number
   const { scale, layout, points } = picture;
   const most = highest(picture, of);
   const y = (value: number) => top + layout.curve - 2 - ((layout.curve - 6) * value) / most;
-  const gap = Math.max(5000, 4 * typicalStep(points));
-  ctx.beginPath();
-  let before = Number.NEGATIVE_INFINITY;
-  for (const point of points) {
+  const told = points.flatMap((point) => {
     const value = of(point);
-    if (value === null || point.at < scale.from - gap || point.at > scale.to + gap) continue;
-    if (point.at - before > gap) ctx.moveTo(x(scale, point.at), y(value));
-    else ctx.lineTo(x(scale, point.at), y(value));
-    before = point.at;
+    return value === null ? [] : [{ at: point.at, value }];
+  });
+  const begins = breaks(told.map(({ at }) => at));
+  // To the edges and beyond them, by as much as is seen.
+  const beyond = scale.to - scale.from;
+  ctx.beginPath();
+  for (const [index, { at, value }] of told.entries()) {
+    if (at < scale.from - beyond || at > scale.to + beyond) continue;
+    if (begins[index]) ctx.moveTo(x(scale, at), y(value));
+    else ctx.lineTo(x(scale, at), y(value));
   }
   ctx.strokeStyle = palette.ink2;
   ctx.lineWidth = 1.25;
@@ -140,10 +143,4 @@ export function highest({ points, scale }: Pick<Picture, "points" | "scale">, of
     if (value !== null && value > most && point.at >= scale.from && point.at <= scale.to) most = value;
   }
   return most;
-}
-
-function typicalStep(points: readonly CurvePoint[]): number {
-  const first = points[0];
-  const last = points.at(-1);
-  return first && last && points.length > 1 ? (last.at - first.at) / (points.length - 1) : 0;
 }

@@ -142,3 +142,15 @@ export function pieces(scale: Scale, dark: Dark): Piece[] {
   ];
   return all.filter((piece) => piece.width > 0);
 }
+
+/**
+ * Whether a curve begins anew at each of these times, because more than four steps before it are missing. The steps are those
+ * beside: what was recorded by the minute goes on by the second.
+ */
+export function breaks(times: readonly number[]): boolean[] {
+  const steps = times.map((at, index) => at - (times[index - 1] ?? Number.NEGATIVE_INFINITY));
+  return steps.map((step, index) => {
+    const beside = [steps[index - 1], steps[index + 1]].filter((other) => other !== undefined && Number.isFinite(other));
+    return step > Math.max(5000, 4 * Math.max(0, ...(beside as number[])));
+  });
+}
